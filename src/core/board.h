@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * board: the contract between a VM (core) and its devices (src/devices/board.c).
+ *
+ * core knows no device; it gets one `struct board_ops` from main. The board knows no VM; it
+ * gets a `struct board_env`, by which it reaches memory, buses, time and the few things a
+ * machine can ask of its host (power off, reset, interrupts, console bytes).
+ *
+ * Threads: new, free and reset are called while no vCPU and no I/O loop runs. All other
+ * functions may be called from any thread; env's functions too. What a device does on a
+ * guest's behalf that may block (disk, network) it does on `io`, the guest's I/O loop.
+ */
+#ifndef RUCHE_CORE_BOARD_H
+#define RUCHE_CORE_BOARD_H
+
+#include "core/err.h"
+#include "core/irqchip.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct board;
+struct bus;
+struct gmem;
+struct loop;
+struct vclock;
+struct vm_config;
+
+enum board_power {
+    BOARD_POWEROFF,
+    BOARD_RESET,
+    BOARD_DEBUG_EXIT, /* `code`: what the guest wrote to port 0xf4 */
+};
+
+/* Consoles of a guest: serial ports, then the virtio console. */
+enum board_console { CONSOLE_SERIAL0, CONSOLE_SERIAL1, CONSOLE_VIRTIO, CONSOLE_DEBUG, CONSOLES };
+
+struct board_env {
+    struct gmem *mem;
+    struct bus *pio, *mmio;
+    struct loop *io;
+    struct vclock *clock;
+    uint32_t tsc_khz;
+    bool irqchip_in_engine; /* irq_line and msi go to the accelerator's own controllers */
+
+    void *opaque; /* first argument of the functions below */
+    void (*irq_line)(void *opaque, unsigned gsi, int level); /* engine's chip only */
+    void (*msi)(void *opaque, uint64_t addr, uint32_t data); /* engine's chip only */
+    void (*cpu_event)(void *opaque, unsigned cpu, enum cpu_event ev, uint8_t vector); /* ours */
+    uint64_t (*tsc_to_ns)(void *opaque, unsigned cpu, uint64_t tsc); /* guest time when a vCPU's TSC is `tsc` */
+    uint64_t (*tsc_now)(void *opaque, unsigned cpu);
+    void (*power)(void *opaque, enum board_power what, unsigned code);
+    void (*console_out)(void *opaque, enum board_console c, const void *buf, size_t len);
+    void (*console_room)(void *opaque, enum board_console c); /* input that was refused may be tried again */
+
+    /* A guest broke a device's rules; the device latched an error. One short sentence. */
+    void (*device_error)(void *opaque, const char *device, const char *what);
+};
+
+struct balloon_stats { /* what the guest says of itself; claims, UINT64_MAX: never said */
+    uint64_t free_bytes, available_bytes, total_bytes, disk_caches_bytes;
+    uint64_t major_faults, minor_faults, swap_in_bytes, swap_out_bytes;
+    uint64_t actual_bytes;   /* in the balloon now */
+    uint64_t target_bytes;   /* asked of it */
+    uint64_t reported_bytes; /* given back by free page reporting, cumulative */
+    bool driver_ok;
+};
+
+struct disk_stats { /* cumulative, of one disk since the VM was created */
+    const char *name;
+    uint64_t rd_bytes, wr_bytes, rd_reqs, wr_reqs, flush_reqs, discard_reqs, errors;
+    uint64_t capacity_bytes;
+    bool readonly;
+};
+
+struct board_ops {
+    /* Builds every device of `c`, opens its disks. NULL and `e`. `c` outlives the board. */
+    struct board *(*new)(const struct vm_config *c, const struct board_env *env, struct err *e);
+    void (*free)(struct board *b);
+
+    /* Every device to its power-up state. */
+    void (*reset)(struct board *b);
+
+    /* The interrupt controllers, if they are ours (ops NULL otherwise). Known before new():
+     * an accelerator needs it. */
+    struct irqchip (*irqchip)(struct board *b);
+
+    /* Writes the firmware tables into guest memory; returns the guest address of the RSDP, or 0
+     * and `e`. */
+    uint64_t (*acpi)(struct board *b, struct err *e);
+
+    /* Bytes typed by a person; returns how many were taken (env->console_room follows if fewer). */
+    size_t (*console_in)(struct board *b, enum board_console c, const void *buf, size_t len);
+    void (*console_resize)(struct board *b, unsigned cols, unsigned rows); /* virtio console */
+    void (*console_break)(struct board *b, enum board_console c);          /* serial BREAK */
+
+    void (*power_button)(struct board *b);
+
+    int (*balloon_target)(struct board *b, uint64_t balloon_bytes, struct err *e);
+    bool (*balloon_get)(struct board *b, struct balloon_stats *s); /* false: no balloon */
+
+    unsigned (*disks)(struct board *b, struct disk_stats *out, unsigned max);
+    int (*disk_limit)(struct board *b, const char *disk, uint32_t iops, uint64_t bytes_per_s,
+                      struct err *e);
+
+    /* Devices in error: one line each, for `info`. Returns the length written. */
+    size_t (*errors)(struct board *b, char *buf, size_t len);
+};
+
+extern const struct board_ops pc_board; /* src/devices/board.c; named only by main and tests */
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * bus: see bus.h. The map is a short array searched linearly (a board has some twenty
+ * regions, and the last hit is tried first); a read-write lock lets vCPUs look up at once.
+ */
+#include "core/bus.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUS_MAX_REGIONS = 128, BUS_MAX_DOORBELLS = 256 };
+
+struct bus {
+    const char *name;
+    pthread_rwlock_t map_lock; /* protects the two arrays and what bus.h says of a region */
+    struct bus_region *region[BUS_MAX_REGIONS];
+    unsigned nregions;
+    struct bus_doorbell *doorbell[BUS_MAX_DOORBELLS];
+    unsigned ndoorbells;
+    struct bus_doorbell_listener listener;
+    _Atomic unsigned last; /* index of the region hit last: a hint, any value is legal */
+    _Atomic uint64_t unclaimed, refused;
+};
+
+struct bus *bus_new(const char *name)
+{
+    struct bus *b = calloc(1, sizeof *b);
+
+    if (!b)
+        return NULL;
+    b->name = name;
+    pthread_rwlock_init(&b->map_lock, NULL);
+    return b;
+}
+
+void bus_free(struct bus *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; i < b->nregions; i++)
+        free(b->region[i]);
+    for (unsigned i = 0; i < b->ndoorbells; i++)
+        free(b->doorbell[i]);
+    pthread_rwlock_destroy(&b->map_lock);
+    free(b);
+}
+
+const char *bus_name(const struct bus *b)
+{
+    return b->name;
+}
+
+static bool regions_overlap(const struct bus_region *r, uint64_t base, uint64_t len)
+{
+    return r->shown && base < r->base + r->len && r->base < base + len;
+}
+
+static int bus_check_free(struct bus *b, const char *name, uint64_t base, uint64_t len, struct err *e)
+{
+    for (unsigned i = 0; i < b->nregions; i++)
+        if (regions_overlap(b->region[i], base, len))
+            return err_set(e, EEXIST, "%s at %#llx overlaps %s on the %s bus", name,
+                           (unsigned long long)base, b->region[i]->name, b->name);
+    return 0;
+}
+
+static struct bus_region *bus_insert(struct bus *b, const struct bus_region *proto, struct err *e)
+{
+    struct bus_region *r = NULL;
+
+    pthread_rwlock_wrlock(&b->map_lock);
+    if (b->nregions == BUS_MAX_REGIONS) {
+        err_set(e, ENOSPC, "the %s bus is full", b->name);
+    } else if (!proto->shown || bus_check_free(b, proto->name, proto->base, proto->len, e) == 0) {
+        r = calloc(1, sizeof *r);
+        if (r) {
+            memcpy(r, proto, sizeof *r);
+            b->region[b->nregions++] = r;
+        } else {
+            err_set(e, ENOMEM, "out of memory");
+        }
+    }
+    pthread_rwlock_unlock(&b->map_lock);
+    return r;
+}
+
+struct bus_region *bus_add(struct bus *b, const char *name, uint64_t base, uint64_t len,
+                           const struct bus_ops *ops, void *dev, pthread_mutex_t *lock, struct err *e)
+{
+    const struct bus_region proto = {.name = name, .base = base, .len = len, .shown = true,
+                                     .ops = ops, .dev = dev, .lock = lock};
+
+    return bus_insert(b, &proto, e);
+}
+
+struct bus_region *bus_add_hidden(struct bus *b, const char *name, uint64_t len,
+                                  const struct bus_ops *ops, void *dev, pthread_mutex_t *lock,
+                                  struct err *e)
+{
+    const struct bus_region proto = {.name = name, .len = len, .ops = ops, .dev = dev, .lock = lock};
+
+    return bus_insert(b, &proto, e);
+}
+
+void bus_show(struct bus *b, struct bus_region *r, uint64_t base)
+{
+    pthread_rwlock_wrlock(&b->map_lock);
+    r->base = base;
+    r->shown = base + r->len > base;
+    pthread_rwlock_unlock(&b->map_lock);
+}
+
+void bus_hide(struct bus *b, struct bus_region *r)
+{
+    pthread_rwlock_wrlock(&b->map_lock);
+    r->shown = false;
+    pthread_rwlock_unlock(&b->map_lock);
+}
+
+struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, struct err *e)
+{
+    struct bus_doorbell *d = NULL;
+
+    pthread_rwlock_wrlock(&b->map_lock);
+    if (b->ndoorbells < BUS_MAX_DOORBELLS)
+        d = calloc(1, sizeof *d);
+    if (d) {
+        d->eventfd = eventfd;
+        b->doorbell[b->ndoorbells++] = d;
+    } else {
+        err_set(e, ENOSPC, "the %s bus has no room for another doorbell", b->name);
+    }
+    pthread_rwlock_unlock(&b->map_lock);
+    return d;
+}
+
+static void doorbell_set(struct bus *b, struct bus_doorbell *d, bool shown, uint64_t addr)
+{
+    pthread_rwlock_wrlock(&b->map_lock);
+    if (d->shown != shown || d->addr != addr) {
+        d->shown = shown;
+        d->addr = addr;
+        if (b->listener.changed)
+            b->listener.changed(b->listener.opaque);
+    }
+    pthread_rwlock_unlock(&b->map_lock);
+}
+
+void bus_show_doorbell(struct bus *b, struct bus_doorbell *d, uint64_t addr)
+{
+    doorbell_set(b, d, true, addr);
+}
+
+void bus_hide_doorbell(struct bus *b, struct bus_doorbell *d)
+{
+    doorbell_set(b, d, false, d->addr);
+}
+
+void bus_set_doorbell_listener(struct bus *b, const struct bus_doorbell_listener *l)
+{
+    pthread_rwlock_wrlock(&b->map_lock);
+    b->listener = *l;
+    pthread_rwlock_unlock(&b->map_lock);
+}
+
+unsigned bus_doorbells(struct bus *b, struct bus_doorbell *out, unsigned max)
+{
+    unsigned n = 0;
+
+    pthread_rwlock_rdlock(&b->map_lock);
+    for (unsigned i = 0; i < b->ndoorbells; i++) {
+        if (!b->doorbell[i]->shown)
+            continue;
+        if (n < max)
+            out[n] = *b->doorbell[i];
+        n++;
+    }
+    pthread_rwlock_unlock(&b->map_lock);
+    return n;
+}
+
+static bool region_has(const struct bus_region *r, uint64_t addr)
+{
+    return r->shown && addr - r->base < r->len;
+}
+
+static struct bus_region *bus_find_locked(struct bus *b, uint64_t addr)
+{
+    unsigned last = b->last;
+
+    /* only a hint that cannot be shadowed: an overlap is resolved by order of addition */
+    if (last < b->nregions && region_has(b->region[last], addr)) {
+        for (unsigned i = 0; i < last; i++)
+            if (region_has(b->region[i], addr))
+                return b->region[i];
+        return b->region[last];
+    }
+    for (unsigned i = 0; i < b->nregions; i++) {
+        if (region_has(b->region[i], addr)) {
+            b->last = i;
+            return b->region[i];
+        }
+    }
+    return NULL;
+}
+
+/* The region at `addr` and the offset in it, or NULL. Safe to use unlocked: regions live on. */
+static struct bus_region *bus_find(struct bus *b, uint64_t addr, uint64_t *off, uint64_t *room)
+{
+    struct bus_region *r;
+
+    pthread_rwlock_rdlock(&b->map_lock);
+    r = bus_find_locked(b, addr);
+    if (r) {
+        *off = addr - r->base;
+        *room = r->len - *off;
+    }
+    pthread_rwlock_unlock(&b->map_lock);
+    return r;
+}
+
+static void region_count(struct bus_region *r, uint64_t off)
+{
+    uint64_t slot = r->len <= BUS_HIT_SLOTS ? off : off / ((r->len + BUS_HIT_SLOTS - 1) / BUS_HIT_SLOTS);
+
+    atomic_fetch_add_explicit(&r->hits[slot], 1, memory_order_relaxed);
+}
+
+/* The widest access the device takes that fits into `size` at `off`, or 0. */
+static unsigned piece_width(const struct bus_region *r, uint64_t off, unsigned size)
+{
+    for (unsigned w = 8; w; w >>= 1)
+        if ((r->ops->widths & w) && w <= size && (off & (w - 1)) == 0)
+            return w;
+    return 0;
+}
+
+static bool region_access(struct bus *b, struct bus_region *r, uint64_t off, unsigned size, bool write,
+                          uint64_t *val)
+{
+    bool ok = true;
+
+    if (r->lock)
+        pthread_mutex_lock(r->lock);
+    for (unsigned done = 0, w; done < size; done += w) {
+        w = piece_width(r, off + done, size - done);
+        if (!w) {
+            b->refused++;
+            ok = false;
+            break;
+        }
+        uint64_t mask = w == 8 ? ~0ull : (1ull << (8 * w)) - 1;
+        if (write)
+            r->ops->write(r->dev, off + done, w, (*val >> (8 * done)) & mask);
+        else
+            *val = (*val & ~(mask << (8 * done))) |
+                   ((r->ops->read(r->dev, off + done, w) & mask) << (8 * done));
+    }
+    if (r->lock)
+        pthread_mutex_unlock(r->lock);
+    return ok;
+}
+
+/* An access that runs past the end of its region is served by its first `room` bytes. */
+static bool bus_access(struct bus *b, uint64_t addr, unsigned size, bool write, uint64_t *val)
+{
+    uint64_t off = 0, room = 0;
+    struct bus_region *r = bus_find(b, addr, &off, &room);
+
+    if (!r) {
+        b->unclaimed++;
+        return false;
+    }
+    region_count(r, off);
+    return region_access(b, r, off, size < room ? size : (unsigned)room, write, val);
+}
+
+bool bus_read(struct bus *b, uint64_t addr, unsigned size, uint64_t *val)
+{
+    bool ok;
+
+    *val = ~0ull;
+    ok = bus_access(b, addr, size, false, val);
+    if (size < 8)
+        *val &= (1ull << (8 * size)) - 1;
+    return ok;
+}
+
+static int bus_find_doorbell(struct bus *b, uint64_t addr)
+{
+    int fd = -1;
+
+    if (b->ndoorbells == 0)
+        return -1;
+    pthread_rwlock_rdlock(&b->map_lock);
+    for (unsigned i = 0; i < b->ndoorbells && fd < 0; i++)
+        if (b->doorbell[i]->shown && b->doorbell[i]->addr == addr)
+            fd = b->doorbell[i]->eventfd;
+    pthread_rwlock_unlock(&b->map_lock);
+    return fd;
+}
+
+bool bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
+{
+    int fd = bus_find_doorbell(b, addr);
+
+    if (fd >= 0) {
+        const uint64_t one = 1;
+        return write(fd, &one, sizeof one) == sizeof one;
+    }
+    return bus_access(b, addr, size, true, &val);
+}
+
+uint64_t bus_unclaimed(const struct bus *b)
+{
+    return b->unclaimed;
+}
+
+uint64_t bus_refused(const struct bus *b)
+{
+    return b->refused;
+}
+
+void bus_each(struct bus *b, void (*fn)(void *arg, const struct bus_region *r), void *arg)
+{
+    pthread_rwlock_rdlock(&b->map_lock);
+    for (unsigned i = 0; i < b->nregions; i++)
+        fn(arg, b->region[i]);
+    pthread_rwlock_unlock(&b->map_lock);
+}

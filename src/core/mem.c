@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * gmem: see mem.h. The memfd is sealed against shrinking and growing, so that no access
+ * inside the mapping can raise SIGBUS.
+ */
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GUARD_BYTES (1ull << 20)
+
+struct gmem {
+    uint64_t size_bytes;
+    uint64_t low_bytes; /* what lies below the hole */
+    uint8_t *reservation;
+    uint64_t reservation_bytes;
+    uint8_t *host; /* reservation + GUARD_BYTES, the whole RAM contiguous */
+    int fd;
+    void (*dirty_fn)(void *arg, uint64_t gpa, uint64_t len);
+    void *dirty_arg;
+};
+
+static int gmem_check_size(uint64_t size, struct err *e)
+{
+    if (size < GMEM_MIN_BYTES || size > GMEM_MAX_BYTES)
+        return err_set(e, EINVAL, "memory must be between 1M and 64G; give for example memory: 128M");
+    return 0;
+}
+
+static int gmem_map(struct gmem *m, const char *name, struct err *e)
+{
+    uint8_t *p;
+
+    m->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (m->fd < 0)
+        return err_set(e, errno, "cannot create guest memory: %s", strerror(errno));
+    if (ftruncate(m->fd, (off_t)m->size_bytes) < 0)
+        return err_set(e, errno, "cannot size guest memory to %llu MiB: %s",
+                       (unsigned long long)(m->size_bytes >> 20), strerror(errno));
+    if (fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return err_set(e, errno, "cannot seal guest memory: %s", strerror(errno));
+    m->reservation_bytes = m->size_bytes + 2 * GUARD_BYTES + (2ull << 20);
+    p = mmap(NULL, m->reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return err_set(e, errno, "cannot reserve address space for guest memory: %s", strerror(errno));
+    m->reservation = p;
+    /* 2 MiB alignment lets the host use huge pages */
+    m->host = (uint8_t *)(((uintptr_t)p + GUARD_BYTES + (2ull << 20) - 1) & ~((2ull << 20) - 1));
+    p = mmap(m->host, m->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+             m->fd, 0);
+    if (p == MAP_FAILED)
+        return err_set(e, errno, "cannot map guest memory: %s", strerror(errno));
+    madvise(m->host, m->size_bytes, MADV_DONTDUMP);
+    madvise(m->host, m->size_bytes, MADV_HUGEPAGE);
+    return 0;
+}
+
+struct gmem *gmem_new(const char *name, uint64_t size_bytes, struct err *e)
+{
+    struct gmem *m;
+
+    if (gmem_check_size(size_bytes, e) < 0)
+        return NULL;
+    m = calloc(1, sizeof *m);
+    if (!m) {
+        err_set(e, ENOMEM, "out of memory");
+        return NULL;
+    }
+    m->fd = -1;
+    m->size_bytes = (size_bytes + GMEM_PAGE_BYTES - 1) & ~(GMEM_PAGE_BYTES - 1);
+    m->low_bytes = m->size_bytes < GMEM_HOLE_START ? m->size_bytes : GMEM_HOLE_START;
+    if (gmem_map(m, name, e) < 0) {
+        gmem_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void gmem_free(struct gmem *m)
+{
+    if (!m)
+        return;
+    if (m->reservation)
+        munmap(m->reservation, m->reservation_bytes);
+    if (m->fd >= 0)
+        close(m->fd);
+    free(m);
+}
+
+uint64_t gmem_size_bytes(const struct gmem *m)
+{
+    return m->size_bytes;
+}
+
+unsigned gmem_regions(const struct gmem *m, struct gmem_region out[2])
+{
+    out[0] = (struct gmem_region){.gpa = 0, .size_bytes = m->low_bytes, .host = m->host};
+    if (m->size_bytes == m->low_bytes)
+        return 1;
+    out[1] = (struct gmem_region){.gpa = GMEM_HIGH_START,
+                                  .size_bytes = m->size_bytes - m->low_bytes,
+                                  .host = m->host + m->low_bytes};
+    return 2;
+}
+
+void *gmem_ptr(struct gmem *m, uint64_t gpa, uint64_t len)
+{
+    uint64_t high = m->size_bytes - m->low_bytes;
+
+    if (len == 0)
+        return NULL;
+    if (len <= m->low_bytes && gpa <= m->low_bytes - len)
+        return m->host + gpa;
+    if (gpa < GMEM_HIGH_START)
+        return NULL;
+    gpa -= GMEM_HIGH_START;
+    if (len <= high && gpa <= high - len)
+        return m->host + m->low_bytes + gpa;
+    return NULL;
+}
+
+int gmem_read(struct gmem *m, uint64_t gpa, void *buf, size_t len)
+{
+    const void *p = gmem_ptr(m, gpa, len);
+
+    if (len == 0)
+        return 0;
+    if (!p)
+        return -EFAULT;
+    memcpy(buf, p, len);
+    return 0;
+}
+
+int gmem_write(struct gmem *m, uint64_t gpa, const void *buf, size_t len)
+{
+    void *p = gmem_ptr(m, gpa, len);
+
+    if (len == 0)
+        return 0;
+    if (!p)
+        return -EFAULT;
+    memcpy(p, buf, len);
+    gmem_dirty(m, gpa, len);
+    return 0;
+}
+
+void gmem_dirty(struct gmem *m, uint64_t gpa, uint64_t len)
+{
+    if (m->dirty_fn)
+        m->dirty_fn(m->dirty_arg, gpa, len);
+}
+
+void gmem_set_dirty_hook(struct gmem *m, void (*fn)(void *arg, uint64_t gpa, uint64_t len), void *arg)
+{
+    m->dirty_fn = fn;
+    m->dirty_arg = arg;
+}
+
+int gmem_discard(struct gmem *m, uint64_t gpa, uint64_t len)
+{
+    uint64_t first = (gpa + GMEM_PAGE_BYTES - 1) & ~(GMEM_PAGE_BYTES - 1);
+    uint64_t end = (gpa + len) & ~(GMEM_PAGE_BYTES - 1);
+    uint8_t *p;
+
+    if (gpa + len < gpa || first < gpa)
+        return -EFAULT;
+    if (first >= end)
+        return 0;
+    p = gmem_ptr(m, first, end - first);
+    if (!p)
+        return -EFAULT;
+    if (madvise(p, end - first, MADV_REMOVE) < 0)
+        return -errno;
+    gmem_dirty(m, first, end - first);
+    return 0;
+}
+
+void gmem_clear(struct gmem *m)
+{
+    if (madvise(m->host, m->size_bytes, MADV_REMOVE) < 0)
+        memset(m->host, 0, m->size_bytes);
+}
+
+uint64_t gmem_resident_bytes(const struct gmem *m)
+{
+    struct stat st;
+
+    if (fstat(m->fd, &st) < 0)
+        return 0;
+    return (uint64_t)st.st_blocks * 512;
+}
+
+bool gmem_owns(const struct gmem *m, const void *host)
+{
+    const uint8_t *p = host;
+
+    return p >= m->reservation && p < m->reservation + m->reservation_bytes;
+}
