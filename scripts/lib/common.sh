@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What the scripts share: messages, the user's cache, locks.  Sourced by bash scripts, never run.
+# The caller sets PROG (its name in messages) and TREE (the top of the source tree).
+
+export PATH="$PATH:/usr/sbin:/sbin"         # mke2fs and friends, for users who lack them in PATH
+
+say() { printf '%s: %s\n' "$PROG" "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# The help of a script is its first comment block, up to the first line that is no comment.
+print_help() { sed -n '3,${/^#/!q;s/^# \{0,1\}//;p;}' "$1"; }
+
+# Each argument is "command:package"; says at once all that is missing.
+need_tools() {
+    local pair missing=
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+    done
+    [ -z "$missing" ] || die "these packages are missing:$missing. Run scripts/deps all"
+}
+
+# Prints the directory that outlives a clone: the user's cache, or build/cache without a home.
+cache_dir() {
+    local base="${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}"
+    local dir="${base:+$base/ruche}"
+    if [ -z "$dir" ] || ! mkdir -p "$dir" 2>/dev/null || [ ! -w "$dir" ]; then
+        dir="$TREE/build/cache"
+        mkdir -p "$dir"
+    fi
+    printf '%s\n' "$dir"
+}
+
+# with_lock FILE COMMAND...: one at a time among all processes of this user.
+with_lock() {
+    local file="$1" lock_fd rc=0
+    shift
+    exec {lock_fd}>"$file"
+    flock "$lock_fd"
+    "$@" || rc=$?
+    exec {lock_fd}>&-
+    return "$rc"
+}
