@@ -32,6 +32,22 @@ struct fx_image {
 };
 _Static_assert(sizeof(struct fx_image) == 512, "FXSAVE image");
 
+/* Where the guest's FPU state is and what to look at; kept by fpu.c, sse.c and x87.c. */
+enum fpu_where {
+    FPU_IN_IMAGE, /* x87 state in scpu.fx; the host's x87 registers mean nothing */
+    FPU_ON_HOST,  /* x87 state in the host's registers; that part of scpu.fx is stale */
+    FPU_IN_MMX,   /* as FPU_IN_IMAGE, and TOP is 0 and all tags are valid */
+};
+struct fpu_ctl {
+    uint8_t x87_slow;  /* x87 functions take the slow path: not on host, unmasked, pending */
+    uint8_t mmx_slow;  /* not FPU_IN_MMX */
+    uint8_t mx_trap;   /* MXCSR unmasks something */
+    uint8_t where;     /* enum fpu_where */
+    bool x87_pending;  /* FSW.ES: the next waiting instruction gets #MF */
+    bool host_mmx;     /* the host needs EMMS */
+    uint32_t host_mxcsr; /* of this thread outside guest code */
+};
+
 /* Exception vectors (SDM 3A table 6-1). */
 enum {
     VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6,
@@ -56,6 +72,7 @@ struct scpu {
     _Atomic uint32_t exitreq; /* not 0: leave the block chain at its next end; set by anyone */
 
     struct fx_image fx;
+    struct fpu_ctl fpu;
 
     struct x86_seg seg[X86_NSEGS];
     struct x86_table gdt, idt;
