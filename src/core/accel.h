@@ -14,6 +14,7 @@
 #include "core/irqchip.h"
 #include "core/x86_regs.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -155,6 +156,9 @@ struct accel_ops {
     /* Guest TSC frequency in kHz. */
     uint32_t (*tsc_khz)(struct accel_vm *vm);
 };
+
+/* The signal that a kick sends to a vCPU's thread; its handler does nothing. */
+#define ACCEL_KICK_SIGNAL (SIGRTMIN + 1)
 
 extern const struct accel_ops accel_kvm;
 extern const struct accel_ops accel_soft;

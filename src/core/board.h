@@ -41,7 +41,6 @@ struct board_env {
     struct bus *pio, *mmio;
     struct loop *io;
     struct vclock *clock;
-    uint32_t tsc_khz;
     bool irqchip_in_engine; /* irq_line and msi go to the accelerator's own controllers */
 
     void *opaque; /* first argument of the functions below */

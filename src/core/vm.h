@@ -81,7 +81,7 @@ int vm_start(struct vm *vm, struct err *e);
 int vm_pause(struct vm *vm, struct err *e);
 int vm_resume(struct vm *vm, struct err *e);
 int vm_stop(struct vm *vm, struct err *e);     /* now, as by pulling the plug */
-int vm_reset(struct vm *vm, struct err *e);    /* running or paused; stays what it was */
+int vm_reset(struct vm *vm, struct err *e);    /* ends running */
 int vm_shutdown(struct vm *vm, struct err *e); /* presses the power button; the guest decides */
 
 /* Consoles. The ring lives as long as the VM, over restarts. Never NULL. */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * sandbox: see sandbox.h. What is not listed fails with EPERM: killing the process would end
+ * every guest, killing the thread could leave a lock held.
+ */
+#include "core/sandbox.h"
+
+#include "core/accel.h"
+#include "core/log.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static _Atomic unsigned filters_on, filters_failed;
+
+int sandbox_process(struct err *e)
+{
+    cap_t none = cap_init();
+    int rc = 0;
+
+    for (int c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
+        prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* refused without CAP_SETPCAP: then nothing is held */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (!none || cap_set_proc(none) < 0)
+        rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
+    cap_free(none);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        rc = err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));
+    return rc;
+}
+
+static int allow_list(scmp_filter_ctx f, const int *nr, size_t n)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, nr[i], 0);
+    return rc;
+}
+
+/* What any thread of ours needs to wait, wake, tell the time, be kicked and end. */
+static int allow_common(scmp_filter_ctx f)
+{
+    static const int nr[] = {
+        SCMP_SYS(futex),          SCMP_SYS(read),          SCMP_SYS(write),
+        SCMP_SYS(pread64),        SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
+        SCMP_SYS(rt_sigaction),   SCMP_SYS(clock_gettime), SCMP_SYS(nanosleep),
+        SCMP_SYS(clock_nanosleep), SCMP_SYS(madvise),      SCMP_SYS(munmap),
+        SCMP_SYS(exit),           SCMP_SYS(exit_group),    SCMP_SYS(rseq),
+        SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield),  SCMP_SYS(gettid),
+        SCMP_SYS(getpid),         SCMP_SYS(timerfd_settime), SCMP_SYS(brk),
+    };
+    int rc = allow_list(f, nr, sizeof nr / sizeof nr[0]);
+
+    if (rc == 0) /* kicks: signals to threads of this process only */
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    return rc;
+}
+
+/* Memory for the C library and the software CPU's caches: never executable. */
+static int allow_plain_mmap(scmp_filter_ctx f)
+{
+    return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                            SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+}
+
+static void filter_done(scmp_filter_ctx f, int rc)
+{
+    if (f && rc == 0)
+        rc = seccomp_load(f);
+    if (f)
+        seccomp_release(f);
+    if (!f || rc < 0) {
+        if (filters_failed++ == 0)
+            log_msg(LOG_WARN, "a guest thread runs without a seccomp filter: %s",
+                    f ? strerror(-rc) : "out of memory");
+    } else {
+        filters_on++;
+    }
+}
+
+void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsigned n)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = f ? allow_common(f) : -ENOMEM;
+
+    for (unsigned i = 0; i < n && rc == 0; i++)
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)io[i].fd),
+                              SCMP_A1(SCMP_CMP_EQ, io[i].request));
+    if (rc == 0 && strcmp(engine, "soft") == 0)
+        rc = allow_plain_mmap(f);
+    filter_done(f, rc);
+}
+
+void sandbox_io_thread(void)
+{
+    static const int nr[] = {
+        SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(preadv),
+        SCMP_SYS(preadv2),    SCMP_SYS(pwritev),     SCMP_SYS(pwritev2),  SCMP_SYS(pwrite64),
+        SCMP_SYS(readv),      SCMP_SYS(writev),      SCMP_SYS(fdatasync), SCMP_SYS(fsync),
+        SCMP_SYS(fallocate),  SCMP_SYS(lseek),       SCMP_SYS(fstat),     SCMP_SYS(newfstatat),
+        SCMP_SYS(getrandom),  SCMP_SYS(ioctl),       SCMP_SYS(close),     SCMP_SYS(sync_file_range),
+    };
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = f ? allow_common(f) : -ENOMEM;
+
+    if (rc == 0)
+        rc = allow_list(f, nr, sizeof nr / sizeof nr[0]);
+    if (rc == 0)
+        rc = allow_plain_mmap(f);
+    filter_done(f, rc);
+}
+
+void sandbox_describe(char *buf, size_t len)
+{
+    cap_t have = cap_get_proc();
+    char *text = have ? cap_to_text(have, NULL) : NULL;
+    bool none = text && (strcmp(text, "=") == 0 || text[0] == '\0');
+
+    snprintf(buf, len, "capabilities: %s; no_new_privs: %s; seccomp: %u guest threads filtered, %u not",
+             none ? "none" : text ? text : "unknown",
+             prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? "yes" : "no", filters_on, filters_failed);
+    cap_free(text);
+    cap_free(have);
+}

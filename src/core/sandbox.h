@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * sandbox: what the process and its threads give up before guest code runs (SAFETY §2).
+ */
+#ifndef RUCHE_CORE_SANDBOX_H
+#define RUCHE_CORE_SANDBOX_H
+
+#include "core/err.h"
+
+#include <stddef.h>
+
+struct accel_ioctl;
+
+/* Drops every capability, the bounding set included, and sets no_new_privs. Called once, before
+ * threads exist. 0 or -errno and `e`. */
+int sandbox_process(struct err *e);
+
+/* Puts the calling thread under a filter of system calls. Failure is logged once and counted:
+ * a kernel without seccomp runs guests all the same, and `doctor` says so. */
+void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsigned n);
+void sandbox_io_thread(void);
+
+/* One line for people: "no capabilities, no_new_privs, seccomp on guest threads". */
+void sandbox_describe(char *buf, size_t len);
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * vcpu: the thread of one virtual processor.
+ *
+ * It runs guest code through the accelerator, handles each exit, and keeps its time ledger.
+ * All that others want of it is a bit in `attention`: they set it, then wake or kick. The
+ * thread clears the kick first and reads `attention` after, so that a bit that was set before
+ * the clear is seen, and one set later ends the run (SAFETY T19).
+ */
+#include "core/clock.h"
+#include "core/sandbox.h"
+#include "core/vm_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { VCPU_STACK_BYTES = 256 << 10, LAPIC_PAGE = 0xfee00000, VCPU_MAX_IOCTLS = 32 };
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void vcpu_post(struct vcpu *v, uint32_t bits)
+{
+    uint32_t old = atomic_fetch_or(&v->attention, bits);
+
+    if ((old & bits) == bits)
+        return;
+    /* seq_cst pairs with vcpu_sleep: either it sees the bit, or we see it sleeping */
+    if (v->sleeping)
+        futex_wake(&v->attention);
+    else if (v->av)
+        v->vm->accel->vcpu_kick(v->av);
+}
+
+void vcpu_clear(struct vcpu *v, uint32_t bits)
+{
+    atomic_fetch_and(&v->attention, ~bits);
+    futex_wake(&v->attention);
+}
+
+/* Sleeps while `attention` is exactly `value`. */
+static void vcpu_sleep(struct vcpu *v, uint32_t value, enum ledger_state s)
+{
+    ledger_switch(&v->ledger, s, clock_mono_ns());
+    v->sleeping = true;
+    if (v->attention == value)
+        futex_wait(&v->attention, value);
+    v->sleeping = false;
+    ledger_switch(&v->ledger, LEDGER_VMM, clock_mono_ns());
+}
+
+static void vcpu_park(struct vcpu *v)
+{
+    uint32_t att;
+
+    v->parked = true;
+    while ((att = v->attention) & ATT_PARK && !(att & ATT_EXIT))
+        vcpu_sleep(v, att, LEDGER_PAUSED);
+    v->parked = false;
+}
+
+static void vcpu_init(struct vcpu *v)
+{
+    struct x86_regs r;
+
+    v->vm->chip.ops->init(v->vm->chip.chip, v->index);
+    x86_regs_reset(&r);
+    v->vm->accel->regs_set(v->av, &r);
+    v->halted = v->wait_sipi = v->index != 0;
+    v->halted_irqs = false;
+}
+
+static void vcpu_sipi(struct vcpu *v)
+{
+    struct x86_regs r;
+
+    if (!v->wait_sipi)
+        return;
+    x86_regs_reset(&r);
+    x86_regs_sipi(&r, (uint8_t)v->sipi_vector);
+    v->vm->accel->regs_set(v->av, &r);
+    v->halted = v->wait_sipi = false;
+}
+
+/* Interrupt controllers in our process: what they told this vCPU. */
+static void vcpu_take_events(struct vcpu *v, uint32_t att)
+{
+    atomic_fetch_and(&v->attention, ~(att & (ATT_INTR | ATT_NMI | ATT_INIT | ATT_SIPI)));
+    if (att & ATT_INIT)
+        vcpu_init(v);
+    if (att & ATT_SIPI)
+        vcpu_sipi(v);
+    if (v->wait_sipi)
+        return;
+    if (att & ATT_NMI) {
+        v->vm->accel->vcpu_nmi(v->av);
+        v->halted = false;
+    }
+    if (v->halted && v->halted_irqs && v->vm->chip.ops->pending(v->vm->chip.chip, v->index))
+        v->halted = false;
+}
+
+static void exit_io(struct vcpu *v, struct vexit *x)
+{
+    uint8_t *p = x->io.data;
+    uint64_t val;
+
+    for (uint32_t i = 0; i < x->io.count; i++, p += x->io.size) {
+        if (x->io.write) {
+            val = 0;
+            memcpy(&val, p, x->io.size);
+            bus_write(v->vm->pio, x->io.port, x->io.size, val);
+        } else {
+            bus_read(v->vm->pio, x->io.port, x->io.size, &val);
+            memcpy(p, &val, x->io.size);
+        }
+    }
+}
+
+static bool exit_lapic(struct vcpu *v, struct vexit *x)
+{
+    const struct irqchip *chip = &v->vm->chip;
+    uint32_t off = (uint32_t)(x->mmio.gpa - LAPIC_PAGE), val = 0;
+
+    if (!chip->ops || x->mmio.gpa - LAPIC_PAGE >= 0x1000)
+        return false;
+    /* other widths than 32 bits are undefined (SDM 3A 11.4.1.2); a narrow read gives its bytes */
+    if (x->mmio.write) {
+        memcpy(&val, x->mmio.data, x->mmio.size < 4 ? x->mmio.size : 4);
+        if (x->mmio.size == 4)
+            chip->ops->mmio_write(chip->chip, v->index, off, val);
+        return true;
+    }
+    val = chip->ops->mmio_read(chip->chip, v->index, off & ~3u) >> (8 * (off & 3));
+    memset(x->mmio.data, 0, x->mmio.size);
+    memcpy(x->mmio.data, &val, x->mmio.size < 4 ? x->mmio.size : 4);
+    return true;
+}
+
+/* Splits what is no power of two, as a bus would. */
+static void exit_mmio(struct vcpu *v, struct vexit *x)
+{
+    uint8_t *p = x->mmio.data;
+    uint64_t gpa = x->mmio.gpa, val;
+
+    if (exit_lapic(v, x))
+        return;
+    for (unsigned left = x->mmio.size, n; left; left -= n, p += n, gpa += n) {
+        n = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        if (x->mmio.write) {
+            val = 0;
+            memcpy(&val, p, n);
+            bus_write(v->vm->mmio, gpa, n, val);
+        } else {
+            bus_read(v->vm->mmio, gpa, n, &val);
+            memcpy(p, &val, n);
+        }
+    }
+}
+
+static void exit_msr(struct vcpu *v, struct vexit *x)
+{
+    const struct irqchip *chip = &v->vm->chip;
+
+    x->msr.fault = !chip->ops || !(x->msr.write
+                       ? chip->ops->wrmsr(chip->chip, v->index, x->msr.index, x->msr.val)
+                       : chip->ops->rdmsr(chip->chip, v->index, x->msr.index, &x->msr.val));
+}
+
+static void exit_end(struct vcpu *v, const struct vexit *x)
+{
+    v->dead = true;
+    if (x->reason == EXIT_SHUTDOWN)
+        vm_crash(v->vm, "triple fault on vCPU %u: an exception while a double fault was delivered",
+                 v->index);
+    else
+        vm_crash(v->vm, "vCPU %u: %s", v->index, x->other.text);
+}
+
+void vcpu_handle(void *opaque, struct vexit *x)
+{
+    struct vcpu *v = opaque;
+    uint64_t begin = clock_mono_ns(), end;
+
+    ledger_switch(&v->ledger, LEDGER_VMM, begin);
+    switch (x->reason) {
+    case EXIT_IO:
+        exit_io(v, x);
+        break;
+    case EXIT_MMIO:
+        exit_mmio(v, x);
+        break;
+    case EXIT_MSR:
+        exit_msr(v, x);
+        break;
+    case EXIT_HLT:
+        v->halted = true;
+        v->halted_irqs = x->hlt.irqs_enabled;
+        break;
+    case EXIT_SHUTDOWN:
+        exit_end(v, x);
+        break;
+    case EXIT_OTHER:
+        if (x->other.fatal)
+            exit_end(v, x);
+        break;
+    default:
+        break;
+    }
+    end = clock_mono_ns();
+    exit_count(&v->exits, x->reason, end - begin);
+    ledger_switch(&v->ledger, LEDGER_RUN, end);
+}
+
+/* One turn. False: the thread ends. */
+static bool vcpu_turn(struct vcpu *v)
+{
+    uint32_t att;
+    int rc;
+
+    v->vm->accel->vcpu_kick_clear(v->av);
+    atomic_thread_fence(memory_order_seq_cst);
+    att = v->attention;
+    if (att & ATT_EXIT)
+        return false;
+    if (att & ATT_PARK || v->dead) {
+        if (v->dead)
+            atomic_fetch_or(&v->attention, ATT_FREEZE);
+        vcpu_park(v);
+        return true;
+    }
+    if (att)
+        vcpu_take_events(v, att);
+    if (v->halted) {
+        /* an interrupt may have come before the halt: then no new event will tell */
+        if (v->halted_irqs && !v->wait_sipi &&
+            v->vm->chip.ops->pending(v->vm->chip.chip, v->index))
+            v->halted = false;
+        else
+            vcpu_sleep(v, 0, LEDGER_HALT);
+        return true;
+    }
+    ledger_switch(&v->ledger, LEDGER_RUN, clock_mono_ns());
+    rc = v->vm->accel->vcpu_run(v->av);
+    if (rc < 0) {
+        v->dead = true;
+        vm_crash(v->vm, "vCPU %u: the %s engine failed: %s", v->index, v->vm->accel->name,
+                 strerror(-rc));
+    }
+    return true;
+}
+
+static void *vcpu_main(void *arg)
+{
+    struct vcpu *v = arg;
+    struct accel_ioctl io[VCPU_MAX_IOCTLS];
+    unsigned n;
+
+    v->tid = (int)syscall(SYS_gettid);
+    n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
+    sandbox_vcpu_thread(v->vm->accel->name, io, n);
+    while (vcpu_turn(v))
+        ;
+    v->cpu_base_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    v->parked = true;
+    return NULL;
+}
+
+int vcpu_start(struct vcpu *v, struct err *e)
+{
+    char name[32];
+    pthread_attr_t attr;
+    int rc;
+
+    v->halted = v->wait_sipi = v->vm->irqchip_user && v->index != 0;
+    v->halted_irqs = v->dead = v->parked = v->sleeping = false;
+    ledger_init(&v->ledger, LEDGER_PAUSED, clock_mono_ns());
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
+    rc = pthread_create(&v->thread, &attr, vcpu_main, v);
+    pthread_attr_destroy(&attr);
+    if (rc)
+        return err_set(e, rc, "cannot start the thread of vCPU %u: %s", v->index, strerror(rc));
+    v->thread_live = true;
+    snprintf(name, sizeof name, "%.9s/cpu%u", v->vm->config->name, v->index);
+    pthread_setname_np(v->thread, name);
+    while (!v->tid)
+        sched_yield();
+    snprintf(name, sizeof name, "/proc/self/task/%d/schedstat", (int)v->tid);
+    v->schedstat = open(name, O_RDONLY | O_CLOEXEC);
+    return 0;
+}
+
+void vcpu_join(struct vcpu *v)
+{
+    if (!v->thread_live)
+        return;
+    pthread_join(v->thread, NULL);
+    v->thread_live = false;
+    v->tid = 0;
+    if (v->schedstat >= 0)
+        close(v->schedstat);
+    v->schedstat = -1;
+}
+
+int vm_wait_parked(struct vm *vm, unsigned timeout_ms)
+{
+    uint64_t until = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    const struct timespec nap = {.tv_nsec = 50000};
+
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        while (vm->vcpu[i].thread_live && !vm->vcpu[i].parked) {
+            if (clock_mono_ns() > until)
+                return -ETIMEDOUT;
+            nanosleep(&nap, NULL);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * vm_internal: what vm.c (requests and events), vm_machine.c (building, tearing down),
+ * vm_stats.c and vcpu.c share. Nobody else includes this.
+ *
+ * Who may touch what:
+ *   main's       only the main thread, at any time
+ *   machine's    written by the job thread while `busy`; main reads it only when not rebuilding
+ *   atomic       as said at each field
+ */
+#ifndef RUCHE_CORE_VM_INTERNAL_H
+#define RUCHE_CORE_VM_INTERNAL_H
+
+#include "core/boot.h"
+#include "core/bus.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/vclock.h"
+#include "core/vm.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Bits of vcpu.attention, the one word a vCPU sleeps on. */
+enum {
+    ATT_EXIT = 1 << 0,   /* leave the thread */
+    ATT_PAUSE = 1 << 1,  /* park: a person asked */
+    ATT_FREEZE = 1 << 2, /* park: the machine is ending (power off, reset, crash) */
+    ATT_INTR = 1 << 3,   /* the interrupt controllers have something */
+    ATT_NMI = 1 << 4,
+    ATT_INIT = 1 << 5,
+    ATT_SIPI = 1 << 6,
+    ATT_PARK = ATT_PAUSE | ATT_FREEZE,
+};
+
+/* Bits of vm.news: what main has to look at; set by any thread, taken by main. */
+enum {
+    NEWS_CONSOLE0 = 1 << 0, /* one bit a console: new output */
+    NEWS_ROOM0 = 1 << 4,    /* one bit a console: it takes input again */
+    NEWS_POWER = 1 << 8,
+    NEWS_CRASH = 1 << 9,
+    NEWS_DEVICE = 1 << 10,
+    NEWS_JOB = 1 << 11,
+};
+
+enum { SEND_QUEUE_BYTES = 64 << 10 };
+
+struct vcpu {
+    struct vm *vm;
+    unsigned index;
+    struct accel_vcpu *av; /* machine's */
+    pthread_t thread;      /* machine's */
+    bool thread_live;      /* machine's */
+    _Atomic int tid;       /* set by the thread; 0: none */
+    _Atomic uint32_t attention;
+    _Atomic uint32_t sipi_vector;
+    _Atomic bool sleeping; /* in futex_wait on attention; partner: vcpu_post */
+    _Atomic bool parked;
+    bool halted;           /* own thread: HLT was executed, or waiting for INIT/SIPI */
+    bool halted_irqs;      /* own thread: an interrupt may end it */
+    bool wait_sipi;        /* own thread */
+    bool dead;             /* own thread: it cannot go on */
+    struct ledger ledger;
+    struct exit_counters exits;
+    _Atomic uint64_t cpu_base_ns; /* CPU time of earlier threads of this vCPU */
+    uint64_t sample_ledger_ns[LEDGER_STATES]; /* main's: cumulative, as reported */
+    /* main's: raw readings at the last sample */
+    struct vcpu_raw {
+        uint64_t ledger_ns[LEDGER_STATES], cpu_ns, delay_ns, poll_ns;
+        uint64_t exits[EXIT_REASONS];
+    } raw;
+    int schedstat; /* fd or -1; machine's */
+};
+
+enum job_kind { JOB_NONE, JOB_START, JOB_PAUSE, JOB_RESUME, JOB_STOP, JOB_RESET };
+
+struct send_queue { /* main's: typed, not yet taken by the guest */
+    uint8_t *buf;   /* SEND_QUEUE_BYTES, made at first use */
+    size_t head, len;
+};
+
+struct vm {
+    struct vm_config *config;
+    const struct accel_ops *accel;
+    const struct board_ops *board_ops;
+    struct loop *main;
+    struct vm_listener listener;
+    enum vm_state state; /* main's */
+    char reason[200];    /* main's */
+    int exit_code;       /* main's */
+
+    /* events from other threads to main */
+    int news_fd; /* eventfd in main's loop */
+    struct loop_fd *news_source;
+    _Atomic uint32_t news;
+    _Atomic uint32_t power_request; /* 0, or 1 + enum board_power; first one wins */
+    _Atomic uint32_t power_code;
+    _Atomic bool crashed; /* first crash wins */
+    pthread_mutex_t text_lock; /* protects the two texts */
+    char crash_text[200], device_text[200];
+    _Atomic uint64_t device_errors;
+
+    /* the job */
+    enum job_kind job; /* main's; JOB_NONE: not busy */
+    pthread_t job_thread;
+    int job_rc; /* job thread; main after NEWS_JOB */
+    struct err job_err;
+
+    /* machine's */
+    bool machine_up;
+    struct boot_image *image;
+    struct gmem *mem;
+    struct bus *pio, *mmio;
+    struct loop *io;
+    struct vclock *clock;
+    struct board *board;
+    struct irqchip chip;
+    struct accel_vm *av;
+    bool irqchip_user;
+    pthread_t io_thread;
+    bool io_live;
+    _Atomic int io_tid;
+    int io_wake; /* eventfd: doorbells changed */
+    struct loop_fd *io_wake_source;
+    uint64_t boot_ns; /* guest time of the last start or reset */
+    char boot_note[200];
+    _Atomic uint64_t io_cpu_base_ns;
+
+    struct console *console[CONSOLES];
+    struct send_queue send[CONSOLES];
+
+    /* main's: samples */
+    uint64_t sample_ns;
+    uint64_t raw_io_cpu_ns, raw_exits;
+    struct vm_stats *stats;
+
+    unsigned nvcpus;
+    struct vcpu vcpu[];
+};
+
+/* vcpu.c */
+int vcpu_start(struct vcpu *v, struct err *e);  /* its thread begins, parked if ATT_PARK is set */
+void vcpu_join(struct vcpu *v);                 /* after ATT_EXIT */
+void vcpu_post(struct vcpu *v, uint32_t bits);  /* any thread */
+void vcpu_clear(struct vcpu *v, uint32_t bits); /* any thread: ends a park */
+void vcpu_handle(void *opaque, struct vexit *x);
+/* Waits until every vCPU is parked or gone. -ETIMEDOUT. */
+int vm_wait_parked(struct vm *vm, unsigned timeout_ms);
+
+/* vm_machine.c: on the job thread */
+int machine_start(struct vm *vm, struct err *e);
+int machine_pause(struct vm *vm, struct err *e);
+int machine_resume(struct vm *vm, struct err *e);
+int machine_reset(struct vm *vm, struct err *e);
+void machine_stop(struct vm *vm);
+
+/* vm.c: any thread */
+void vm_tell(struct vm *vm, uint32_t news);
+void vm_crash(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void vm_power(void *opaque, enum board_power what, unsigned code);
+void vm_freeze(struct vm *vm);
+bool vm_rebuilding(const struct vm *vm); /* main: the machine's parts must not be touched */
+
+/* vm_stats.c */
+void vm_stats_restart(struct vm *vm); /* main: threads are new, raw readings begin at 0 */
+uint64_t vcpu_read_delay_ns(const struct vcpu *v, bool *known);
+
+#endif

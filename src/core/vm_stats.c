@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * vm_stats: from raw readings to figures that add up.
+ *
+ * Each second main reads, per vCPU: the ledger that its thread keeps (in guest mode, in our
+ * code, halted, paused), its CPU clock, its run-queue delay (/proc schedstat) and KVM's halt
+ * polling time. Time in guest mode is divided with these: what the thread burnt there is run
+ * (or poll), what it waited for a CPU is ready, the rest is halt (KVM halts in the kernel).
+ * Each interval is scaled to add up exactly; cumulative figures are sums of intervals.
+ */
+#include "core/vm_internal.h"
+
+#include "core/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { KSTATS_MAX = 128 };
+
+uint64_t vcpu_read_delay_ns(const struct vcpu *v, bool *known)
+{
+    char buf[128];
+    ssize_t n = v->schedstat >= 0 ? pread(v->schedstat, buf, sizeof buf - 1, 0) : -1;
+    unsigned long long on_cpu, delay;
+
+    *known = false;
+    if (n <= 0)
+        return 0;
+    buf[n] = '\0';
+    if (sscanf(buf, "%llu %llu", &on_cpu, &delay) != 2)
+        return 0;
+    *known = on_cpu > 0; /* all zero: the kernel does not count */
+    return delay;
+}
+
+static uint64_t thread_cpu_ns(pthread_t t)
+{
+    clockid_t id;
+
+    return pthread_getcpuclockid(t, &id) == 0 ? clock_ns(id) : 0;
+}
+
+static uint64_t vcpu_poll_ns(struct vcpu *v)
+{
+    struct kstat k[KSTATS_MAX];
+    unsigned n = v->vm->accel->vcpu_kstats ? v->vm->accel->vcpu_kstats(v->av, k, KSTATS_MAX) : 0;
+    uint64_t ns = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(k[i].name, "halt_poll_success_ns") == 0 || strcmp(k[i].name, "halt_poll_fail_ns") == 0)
+            ns += k[i].value;
+    return ns;
+}
+
+static void read_raw(struct vcpu *v, uint64_t now, struct vcpu_raw *r, bool *ready_known)
+{
+    ledger_read(&v->ledger, now, r->ledger_ns);
+    r->cpu_ns = thread_cpu_ns(v->thread);
+    r->delay_ns = vcpu_read_delay_ns(v, ready_known);
+    r->poll_ns = vcpu_poll_ns(v);
+    for (int i = 0; i < EXIT_REASONS; i++)
+        r->exits[i] = atomic_load_explicit(&v->exits.count[i], memory_order_relaxed);
+}
+
+static uint64_t sub(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static uint64_t take(uint64_t *from, uint64_t want)
+{
+    uint64_t n = want < *from ? want : *from;
+
+    *from -= n;
+    return n;
+}
+
+/* Divides the interval between two readings into the eight states; they sum to what the
+ * thread's own ledger advanced. */
+static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct vcpu_raw *b,
+                   uint64_t d[LEDGER_STATES])
+{
+    uint64_t guest, burnt, ready;
+    bool halts_in_kernel = !v->vm->irqchip_user;
+
+    for (int i = 0; i < LEDGER_STATES; i++)
+        d[i] = sub(b->ledger_ns[i], a->ledger_ns[i]);
+    guest = d[LEDGER_RUN];
+    /* our own handling is CPU time too; what is left was burnt in guest mode */
+    burnt = sub(sub(b->cpu_ns, a->cpu_ns), d[LEDGER_VMM]);
+    ready = sub(b->delay_ns, a->delay_ns);
+    d[LEDGER_READY] += take(&guest, ready);
+    d[LEDGER_POLL] += take(&guest, sub(b->poll_ns, a->poll_ns));
+    burnt = sub(burnt, d[LEDGER_POLL]);
+    if (!halts_in_kernel) {
+        d[LEDGER_RUN] = guest;
+        return;
+    }
+    d[LEDGER_RUN] = take(&guest, burnt);
+    d[LEDGER_HALT] += guest;
+}
+
+static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
+{
+    struct vcpu *v = &vm->vcpu[i];
+    struct vcpu_stats *s = &vm->stats->vcpu[i];
+    struct vcpu_raw r;
+    uint64_t d[LEDGER_STATES], sum = 0;
+
+    read_raw(v, now, &r, &s->ready_known);
+    divide(v, &v->raw, &r, d);
+    for (int k = 0; k < LEDGER_STATES; k++)
+        sum += d[k];
+    for (int k = 0; k < LEDGER_STATES; k++) {
+        s->ledger_ns[k] += d[k];
+        s->ledger[k] = sum ? (double)d[k] / (double)sum : 0;
+    }
+    for (int k = 0; k < EXIT_REASONS; k++) {
+        s->exits[k] = r.exits[k];
+        s->exit_ns[k] = v->exits.ns[k];
+        s->exit_rate[k] = (double)sub(r.exits[k], v->raw.exits[k]) / seconds;
+    }
+    s->cpu_ns = v->cpu_base_ns + r.cpu_ns;
+    v->raw = r;
+}
+
+/* A stopped machine: counters stay, rates and fractions are of nothing. */
+static void sample_down(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        struct vcpu_stats *s = &vm->stats->vcpu[i];
+
+        memset(s->ledger, 0, sizeof s->ledger);
+        memset(s->exit_rate, 0, sizeof s->exit_rate);
+        s->cpu_ns = vm->vcpu[i].cpu_base_ns;
+    }
+    vm->stats->memory_resident_bytes = 0;
+    vm->stats->balloon = false;
+    vm->stats->cpu = vm->stats->exit_rate = 0;
+}
+
+static void sample_up(struct vm *vm, uint64_t now, double seconds)
+{
+    struct vm_stats *s = vm->stats;
+    uint64_t io = thread_cpu_ns(vm->io_thread), cpu_before = s->cpu_ns, exits_before = s->exits;
+
+    s->io_cpu_ns = vm->io_cpu_base_ns + io;
+    s->cpu_ns = s->io_cpu_ns;
+    s->exits = 0;
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        sample_vcpu(vm, i, now, seconds);
+        s->cpu_ns += s->vcpu[i].cpu_ns;
+        for (int k = 0; k < EXIT_REASONS; k++)
+            s->exits += s->vcpu[i].exits[k];
+    }
+    s->cpu = (double)sub(s->cpu_ns, cpu_before) / 1e9 / seconds;
+    s->exit_rate = (double)sub(s->exits, exits_before) / seconds;
+    s->memory_resident_bytes = gmem_resident_bytes(vm->mem);
+    s->balloon = vm->board_ops->balloon_get(vm->board, &s->balloon_stats);
+    s->ndisks = vm->board_ops->disks(vm->board, s->disks, VM_DISKS_MAX);
+    s->pio_unclaimed = bus_unclaimed(vm->pio);
+    s->mmio_unclaimed = bus_unclaimed(vm->mmio);
+    s->bus_refused = bus_refused(vm->pio) + bus_refused(vm->mmio);
+    s->device_errors = vm->device_errors;
+}
+
+void vm_sample(struct vm *vm)
+{
+    uint64_t now = clock_mono_ns();
+    double seconds = (double)sub(now, vm->sample_ns) / 1e9;
+
+    vm->stats->vcpus = vm->nvcpus;
+    vm->stats->interval_s = seconds;
+    vm->sample_ns = now;
+    if (vm_rebuilding(vm))
+        sample_down(vm);
+    else
+        sample_up(vm, now, seconds > 0 ? seconds : 1e-9);
+}
+
+void vm_stats_restart(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        struct vcpu *v = &vm->vcpu[i];
+
+        v->raw.cpu_ns = v->raw.delay_ns = v->raw.poll_ns = 0; /* new threads */
+    }
+    if (vm->machine_up)
+        vm_sample(vm);
+}
+
+static void fill_p99(struct vm *vm, struct vm_stats *out)
+{
+    uint32_t hist[HIST_BUCKETS];
+
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        for (int k = 0; k < EXIT_REASONS; k++) {
+            if (out->vcpu[i].exits[k] == 0)
+                continue;
+            for (int b = 0; b < HIST_BUCKETS; b++)
+                hist[b] = atomic_load_explicit(&vm->vcpu[i].exits.hist[k][b], memory_order_relaxed);
+            out->vcpu[i].exit_p99_ns[k] = hist_percentile_ns(hist, 99);
+        }
+    }
+}
+
+void vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns)
+{
+    if (vm->sample_ns == 0 || clock_mono_ns() - vm->sample_ns > max_age_ns)
+        vm_sample(vm);
+    *out = *vm->stats;
+    fill_p99(vm, out);
+}
+
+unsigned vm_kstats(struct vm *vm, unsigned cpu, struct kstat *out, unsigned max)
+{
+    if (vm_rebuilding(vm) || cpu >= vm->nvcpus || !vm->accel->vcpu_kstats)
+        return 0;
+    return vm->accel->vcpu_kstats(vm->vcpu[cpu].av, out, max);
+}
+
+struct hit_list {
+    struct vm_hit *out;
+    unsigned n, max;
+    const char *bus;
+};
+
+static void hit_insert(struct hit_list *l, const struct vm_hit *h)
+{
+    unsigned at = l->n;
+
+    while (at > 0 && l->out[at - 1].count < h->count)
+        at--;
+    if (at >= l->max)
+        return;
+    if (l->n < l->max)
+        l->n++;
+    memmove(&l->out[at + 1], &l->out[at], (l->n - 1 - at) * sizeof *h);
+    l->out[at] = *h;
+}
+
+static void hit_region(void *arg, const struct bus_region *r)
+{
+    struct hit_list *l = arg;
+    uint64_t step = r->len <= BUS_HIT_SLOTS ? 1 : (r->len + BUS_HIT_SLOTS - 1) / BUS_HIT_SLOTS;
+
+    for (unsigned i = 0; i < BUS_HIT_SLOTS; i++) {
+        struct vm_hit h = {.device = r->name, .bus = l->bus, .addr = r->base + i * step,
+                           .count = atomic_load_explicit(&r->hits[i], memory_order_relaxed)};
+
+        if (h.count)
+            hit_insert(l, &h);
+    }
+}
+
+unsigned vm_hits(struct vm *vm, struct vm_hit *out, unsigned max)
+{
+    struct hit_list l = {.out = out, .max = max, .bus = "pio"};
+
+    if (vm_rebuilding(vm))
+        return 0;
+    bus_each(vm->pio, hit_region, &l);
+    l.bus = "mmio";
+    bus_each(vm->mmio, hit_region, &l);
+    return l.n;
+}
