@@ -631,6 +631,9 @@ int main(void)
     loopback_up();
     send_hello(the_port);
     run_job(the_port);
-    for (;;)
-        pause();                // the other end ends the machine when it has the status
+    // The other end ends the machine when it has the status; if it cannot, it is gone.
+    for (char c; read(the_port, &c, 1) > 0;)
+        continue;
+    the_port = -1;
+    die("the other end of the port is gone");
 }

@@ -245,7 +245,7 @@ def main():
     finally:
         if saved:
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
-        qemu.kill()
+        os.killpg(qemu.pid, signal.SIGKILL)     # QEMU may be the child of timeout
         qemu.wait()
         with open(options.verdict, "w") as out:
             out.write(verdict + "\n")
