@@ -7,28 +7,36 @@ V       ?= build/release
 BIN     ?= ruche
 OPT     ?= -O2
 SAN     ?=
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+VERSION := 0.1
 PKGS    := ncursesw readline libcap libseccomp yaml-0.1 json-c liblzma libzstd zlib liblz4
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
-CFLAGS  := -std=gnu11 $(OPT) -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing
-CPPFLAGS = -Isrc -I$(V)/gen -MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis -pthread
-PREFIX  ?= /usr/local
+CFLAGS  := -std=gnu11 $(OPT) -g $(WARN) -fno-strict-aliasing -pthread
+CPPFLAGS = -D_GNU_SOURCE -DRUCHE_VERSION='"$(VERSION)"' -DRUCHE_PREFIX='"$(PREFIX)"' \
+           -Isrc -I$(V)/gen $(PKG_CFLAGS)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis -pthread
 
 CORE    := $(wildcard src/core/*.c src/core/*/*.c)
 DEVICES := $(wildcard src/devices/*.c)
 UI      := $(wildcard src/ui/*.c)
-LIBOBJ   = $(patsubst %.c,$(V)/%.o,$(CORE) $(DEVICES) $(UI))
 UNIT    := $(wildcard tests/unit/test_*.c)
-UNITBIN  = $(patsubst tests/unit/%.c,$(V)/tests/%,$(UNIT))
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZBIN  = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
-
-.PHONY: all help demo check check-unit check-fuzz guests tiny bench asan tsan fuzz deps install clean layers
-.DEFAULT_GOAL := all
-.DELETE_ON_ERROR:
 
 # Parts with rules of their own: generated sources, tiny guests.
 -include src/devices/devices.mk src/core/x86/x86.mk guests/guests.mk
+
+LIBOBJ  := $(patsubst %.c,$(V)/%.o,$(CORE) $(DEVICES) $(UI)) $(EXTRA_OBJ)
+UNITBIN := $(patsubst tests/unit/%.c,$(V)/tests/%,$(UNIT))
+KVMBIN  := $(patsubst tests/kvm/%.c,$(V)/kvm/%,$(wildcard tests/kvm/*.c))
+FUZZBIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
+FUZZSRC := $(CORE) $(DEVICES)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all help demo check check-unit asan tsan fuzz bench guests tiny deps install format tidy layers clean units fuzzers
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
 
@@ -41,31 +49,96 @@ $(V)/libruche.a: $(LIBOBJ)
 
 $(V)/%.o: %.c | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -pthread -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(FILE_CFLAGS) $(SAN) -MMD -MP -c -o $@ $<
 
 $(V)/tests/%: tests/unit/%.c $(V)/libruche.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -pthread -Itests -o $@ $< $(V)/libruche.a $(LIBS) -lcmocka
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests -o $@ $< $(V)/libruche.a $(LIBS) -lcmocka
 
-build/fuzz/%: tests/fuzz/%.c $(CORE) $(DEVICES) | $(GENERATED)
+$(V)/kvm/%: tests/kvm/%.c $(V)/libruche.a
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -D_GNU_SOURCE -fno-strict-aliasing -pthread -Itests \
-	  -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(filter %.c,$(CORE) $(DEVICES)) $(LIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests -o $@ $< $(V)/libruche.a $(LIBS)
+
+build/fuzz/libruche.a: $(patsubst %.c,build/fuzz/%.o,$(FUZZSRC)) $(FUZZ_EXTRA_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+FUZZ_CFLAGS := -std=gnu11 -O1 -g -fno-strict-aliasing -pthread -fsanitize=fuzzer-no-link,address,undefined \
+               -fno-sanitize-recover=undefined
+
+build/fuzz/%.o: %.c | $(GENERATED)
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/fuzz/%: tests/fuzz/%.c build/fuzz/libruche.a
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -Itests -fsanitize=fuzzer -o $@ $< build/fuzz/libruche.a $(LIBS)
+
+tiny: $(TINY) ## build the tiny guests
+
+guests: tiny ## make the Linux guests from Debian packages
+	scripts/guests
+
+deps: ## install what building and testing needs
+	scripts/deps all
 
 units: $(UNITBIN)
 
-check-unit: $(UNITBIN) ## unit tests only
+fuzzers: $(FUZZBIN)
+
+check-unit: units ## unit tests only
 	tests/run unit
+
+check: ## everything that can be tested, real KVM included (installs what it needs)
+	scripts/deps build test
+	$(MAKE) --no-print-directory check-built
+
+check-built: all guests units fuzzers $(KVMBIN) layers
+	tests/run
 
 layers: ## check that layers run one way
 	scripts/layers
 
-tiny: $(TINY)
+demo: ## install what is missing, build, open a lab with running guests
+	scripts/deps build demo
+	$(MAKE) --no-print-directory all guests
+	scripts/demo
+
+asan: ## build and unit-test with AddressSanitizer and UBSan
+	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \
+	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" all units
+	RUCHE_BUILD=build/asan tests/run unit
+
+tsan: ## build and unit-test with ThreadSanitizer
+	$(MAKE) V=build/tsan BIN=build/tsan/ruche OPT=-O1 SAN="-fsanitize=thread -Wno-tsan" all units
+	RUCHE_BUILD=build/tsan tests/run unit
+
+fuzz: fuzzers ## run each fuzzer for FUZZ_SECONDS (60)
+	tests/run --fuzz-seconds $(or $(FUZZ_SECONDS),60) fuzz
+
+bench: all guests ## measure, side by side with peers, and print ratios
+	scripts/deps bench
+	scripts/bench
+
+install: all ## install below PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ruche $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ruche
+	install -m644 $(wildcard build/guests/vmlinuz build/guests/initrd.gz) $(TINY) $(DESTDIR)$(PREFIX)/share/ruche/
+	install -m644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ruche
+
+format: ## clang-format the sources
+	clang-format -i $(CORE) $(DEVICES) $(UI) src/main.c $(wildcard src/*/*.h src/*/*/*.h)
+
+tidy: ## clang-tidy over the sources
+	clang-tidy --quiet $(CORE) $(DEVICES) $(UI) src/main.c -- $(CPPFLAGS) -std=gnu11
 
 clean: ## remove what was built
-	rm -rf build $(BIN)
+	rm -rf build/release build/asan build/tsan build/fuzz $(BIN)
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort -u | expand -t 16
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile | sort -u | expand -t 14
 
--include $(shell find $(V) -name '*.d' 2>/dev/null)
+-include $(shell find $(V) build/fuzz -name '*.d' 2>/dev/null)

@@ -93,6 +93,30 @@ static int vm_set_memory(struct accel_vm *vm, struct err *e)
     return 0;
 }
 
+/* ISA interrupts reach the PICs and the IOAPIC; IRQ 0 is the IOAPIC's pin 2, as the MADT says. */
+static int vm_set_routes(struct accel_vm *vm, struct err *e)
+{
+    struct {
+        struct kvm_irq_routing h;
+        struct kvm_irq_routing_entry entry[48];
+    } t = {0};
+
+    for (uint32_t gsi = 0; gsi < 24; gsi++) {
+        if (gsi < 16 && gsi != 2)
+            t.entry[t.h.nr++] = (struct kvm_irq_routing_entry){
+                .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
+                .u.irqchip = {.irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+                              .pin = gsi % 8}};
+        if (gsi != 2)
+            t.entry[t.h.nr++] = (struct kvm_irq_routing_entry){
+                .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
+                .u.irqchip = {.irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi == 0 ? 2 : gsi}};
+    }
+    if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &t) < 0)
+        return err_set(e, errno, "KVM refuses the interrupt routes: %s", strerror(errno));
+    return 0;
+}
+
 static int vm_set_chips(struct accel_vm *vm, struct err *e)
 {
     const struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
@@ -107,7 +131,7 @@ static int vm_set_chips(struct accel_vm *vm, struct err *e)
         return err_set(e, errno, "KVM cannot create interrupt controllers: %s", strerror(errno));
     if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
         return err_set(e, errno, "KVM cannot create a timer (PIT): %s", strerror(errno));
-    return 0;
+    return vm_set_routes(vm, e);
 }
 
 static int vm_create(struct accel_vm *vm, struct err *e)

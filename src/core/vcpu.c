@@ -233,7 +233,6 @@ static bool vcpu_turn(struct vcpu *v)
     int rc;
 
     v->vm->accel->vcpu_kick_clear(v->av);
-    atomic_thread_fence(memory_order_seq_cst);
     att = v->attention;
     if (att & ATT_EXIT)
         return false;
