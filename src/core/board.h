@@ -53,6 +53,10 @@ struct board_env {
     void (*console_out)(void *opaque, enum board_console c, const void *buf, size_t len);
     void (*console_room)(void *opaque, enum board_console c); /* input that was refused may be tried again */
 
+    /* First thing on a thread that a device starts for itself (a disk has one): it is named,
+     * put under the I/O filter, and its CPU time charged to the guest. */
+    void (*thread_started)(void *opaque, const char *name);
+
     /* A guest broke a device's rules; the device latched an error. One short sentence. */
     void (*device_error)(void *opaque, const char *device, const char *what);
 };

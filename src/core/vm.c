@@ -582,5 +582,7 @@ unsigned vm_threads(struct vm *vm, int *tids, unsigned max)
         tids[n++] = vm->vcpu[i].tid;
     if (n < max && vm->io_tid)
         tids[n++] = vm->io_tid;
+    for (unsigned i = 0; i < vm->ndevice_threads && n < max; i++)
+        tids[n++] = vm->device_thread[i].tid;
     return n;
 }

@@ -146,7 +146,7 @@ void vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns);
 /* The engine's own counters of one vCPU, cumulative over restarts is not promised. */
 unsigned vm_kstats(struct vm *vm, unsigned cpu, struct kstat *out, unsigned max);
 
-/* Thread ids, for tests and `info`: vCPU threads in order, then the I/O thread. */
+/* Thread ids, for tests and `info`: vCPU threads in order, then I/O threads. */
 unsigned vm_threads(struct vm *vm, int *tids, unsigned max);
 
 #endif

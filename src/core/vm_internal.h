@@ -20,6 +20,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 /* Bits of vcpu.attention, the one word a vCPU sleeps on. */
 enum {
@@ -124,7 +125,12 @@ struct vm {
     struct loop_fd *io_wake_source;
     uint64_t boot_ns; /* guest time of the last start or reset */
     char boot_note[200];
-    _Atomic uint64_t io_cpu_base_ns;
+    _Atomic uint64_t io_cpu_base_ns; /* CPU time of I/O threads that have ended */
+    struct device_thread {           /* threads that devices started; entries below the count are fixed */
+        clockid_t clock;
+        int tid;
+    } device_thread[VM_DISKS_MAX];
+    _Atomic unsigned ndevice_threads;
 
     struct console *console[CONSOLES];
     struct send_queue send[CONSOLES];
@@ -164,5 +170,6 @@ bool vm_rebuilding(const struct vm *vm); /* main: the machine's parts must not b
 /* vm_stats.c */
 void vm_stats_restart(struct vm *vm); /* main: threads are new, raw readings begin at 0 */
 uint64_t vcpu_read_delay_ns(const struct vcpu *v, bool *known);
+uint64_t vm_device_threads_cpu_ns(const struct vm *vm);
 
 #endif

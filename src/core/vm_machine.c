@@ -88,6 +88,25 @@ static void env_device_error(void *opaque, const char *device, const char *what)
     vm_tell(vm, NEWS_DEVICE);
 }
 
+/* On the new thread. */
+static void env_thread_started(void *opaque, const char *name)
+{
+    struct vm *vm = opaque;
+    char text[16];
+    unsigned n;
+
+    snprintf(text, sizeof text, "%.9s/%.5s", vm->config->name, name);
+    pthread_setname_np(pthread_self(), text);
+    pthread_mutex_lock(&vm->text_lock);
+    n = vm->ndevice_threads;
+    if (n < VM_DISKS_MAX && pthread_getcpuclockid(pthread_self(), &vm->device_thread[n].clock) == 0) {
+        vm->device_thread[n].tid = (int)syscall(SYS_gettid);
+        vm->ndevice_threads = n + 1;
+    }
+    pthread_mutex_unlock(&vm->text_lock);
+    sandbox_io_thread();
+}
+
 /* On the I/O thread. */
 static void on_doorbells(void *arg, uint32_t events)
 {
@@ -138,7 +157,7 @@ static int build_board(struct vm *vm, struct err *e)
         .irq_line = env_irq_line, .msi = env_msi, .cpu_event = env_cpu_event,
         .tsc_now = env_tsc_now, .tsc_to_ns = env_tsc_to_ns, .power = vm_power,
         .console_out = env_console_out, .console_room = env_console_room,
-        .device_error = env_device_error,
+        .device_error = env_device_error, .thread_started = env_thread_started,
     };
 
     vm->board = vm->board_ops->new(vm->config, &env, e);
@@ -266,6 +285,8 @@ static void free_engine(struct vm *vm)
 void machine_stop(struct vm *vm)
 {
     stop_threads(vm);
+    vm->io_cpu_base_ns += vm_device_threads_cpu_ns(vm);
+    vm->ndevice_threads = 0;
     vm->board_ops->free(vm->board);
     vm->board = NULL;
     free_engine(vm);

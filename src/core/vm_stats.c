@@ -42,6 +42,15 @@ static uint64_t thread_cpu_ns(pthread_t t)
     return pthread_getcpuclockid(t, &id) == 0 ? clock_ns(id) : 0;
 }
 
+uint64_t vm_device_threads_cpu_ns(const struct vm *vm)
+{
+    uint64_t ns = 0;
+
+    for (unsigned i = 0; i < vm->ndevice_threads; i++)
+        ns += clock_ns(vm->device_thread[i].clock);
+    return ns;
+}
+
 static uint64_t vcpu_poll_ns(struct vcpu *v)
 {
     struct kstat k[KSTATS_MAX];
@@ -144,7 +153,8 @@ static void sample_down(struct vm *vm)
 static void sample_up(struct vm *vm, uint64_t now, double seconds)
 {
     struct vm_stats *s = vm->stats;
-    uint64_t io = thread_cpu_ns(vm->io_thread), cpu_before = s->cpu_ns, exits_before = s->exits;
+    uint64_t io = thread_cpu_ns(vm->io_thread) + vm_device_threads_cpu_ns(vm);
+    uint64_t cpu_before = s->cpu_ns, exits_before = s->exits;
 
     s->io_cpu_ns = vm->io_cpu_base_ns + io;
     s->cpu_ns = s->io_cpu_ns;
