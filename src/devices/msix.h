@@ -29,8 +29,8 @@ struct msix {
     uint64_t pending; /* one bit per vector */
 };
 
-/* Adds capability and BAR `bar` to a function that is not plugged in yet. */
-int msix_init(struct msix *m, struct pci_dev *fn, unsigned bar, unsigned nvectors,
+/* Adds capability and BAR `bar` (on `mmio`) to a function that is not plugged in yet. */
+int msix_init(struct msix *m, struct pci_dev *fn, struct bus *mmio, unsigned bar, unsigned nvectors,
               const struct msi_sink *sink, struct err *e) RUCHE_MUST_CHECK;
 void msix_reset_locked(struct msix *m);
 

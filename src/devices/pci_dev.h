@@ -63,7 +63,7 @@ struct pci_dev {
     uint8_t config[PCI_CONFIG_BYTES];
     uint8_t writable[PCI_CONFIG_BYTES]; /* mask of bits a guest may change */
     uint8_t at_reset[PCI_CONFIG_BYTES]; /* taken when the function is plugged in */
-    uint8_t cap_end, cap_last;
+    unsigned cap_end, cap_last; /* where the next capability goes; the last one, 0: none */
     unsigned window_off; /* 0: no window */
 };
 

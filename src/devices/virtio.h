@@ -56,7 +56,7 @@ struct virtio_ops {
     /* May refuse a combination of features (they are offered ones). NULL: all legal. lock held. */
     bool (*features_legal)(struct virtio_dev *d, uint64_t accepted);
 
-    /* Queue `qi` has become live. NULL: nothing to do. io_lock and lock held. */
+    /* Queue `qi` is live, or is reset alone (then dead). NULL: nothing. io_lock, lock held. */
     void (*queue_ready)(struct virtio_dev *d, unsigned qi);
 
     /* There may be chains in queue `qi`: take at most `budget`; returns how many were taken.
@@ -146,7 +146,8 @@ void virtio_config_read(struct virtio_dev *d, unsigned off, void *buf, unsigned 
 void virtio_config_write(struct virtio_dev *d, unsigned off, unsigned size, uint32_t val);
 
 /* One 32-bit half of a ring address: `which` 0 desc, 1 avail, 2 used. */
-void virtio_queue_set_addr(struct virtio_dev *d, unsigned qi, unsigned which, bool high, uint32_t val);
+void virtio_queue_set_addr(struct virtio_dev *d, unsigned qi, unsigned which, bool high,
+                           uint32_t val);
 
 /* For the device. */
 static inline bool virtio_must_stop(const struct virtio_dev *d)
