@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * spin: burns every CPU it was given and keeps count, on the serial line and in the progress
+ * pages. What a share of a processor is worth can be read from its counters alone.
+ *
+ * Options: rate=S (seconds between lines, 5; 0 none)  quiet  run=S (then power off; end=exit|halt)
+ *   cpus=N (all)  duty=PCT period=MS (busy PCT of each period, 10 ms, then HLT)
+ *   sleepy=MS guard=US phase=US sweep (adversary: asleep around each tick of MS, busy otherwise)
+ */
+#include "tiny.h"
+
+enum { CHUNK = 2000 };
+
+static struct {
+    u64 rate_s, run_s, duty_pct, period, sleepy, guard, phase, next_ns;
+    bool quiet, sweep;
+    unsigned ncpus;
+} cfg;
+
+static volatile bool stop;
+
+/* A chain of dependent operations: its speed is the processor's, not the memory's. */
+static void work(void)
+{
+    u64 x = 1, n = CHUNK;
+
+    asm volatile("1: lea 1(%0,%0), %0\n\txor %1, %0\n\tdec %1\n\tjnz 1b" : "+r"(x), "+r"(n) : : "cc");
+}
+
+static void rest(struct progress_cpu *p, u64 until)
+{
+    u64 start = rdtsc();
+
+    sleep_until(until);
+    p->slept_ns += tsc_to_ns(rdtsc() - start);
+}
+
+static void rest_if_due(struct progress_cpu *p, u64 now, u64 start)
+{
+    u64 in;
+
+    if (cfg.sleepy) {
+        in = (now - start + cfg.phase + cfg.guard) % cfg.sleepy;
+        if (in < 2 * cfg.guard)
+            rest(p, now + 2 * cfg.guard - in);
+    } else if (cfg.duty_pct < 100) {
+        in = (now - start) % cfg.period;
+        if (in >= cfg.period * cfg.duty_pct / 100)
+            rest(p, now + cfg.period - in);
+    }
+}
+
+static void print_line(unsigned cpu, u64 ns)
+{
+    print("spin: cpu%u %lu loops %lu.%lu s\n", cpu, progress.cpu[cpu].done, ns / 1000000000,
+          ns / 100000000 % 10);
+}
+
+/* On the first CPU, between two chunks of work. */
+static void report(u64 now, u64 start)
+{
+    u64 ns = tsc_to_ns(now - start);
+
+    if (cfg.run_s && ns >= cfg.run_s * 1000000000)
+        stop = true;
+    if (!cfg.rate_s || ns < cfg.next_ns)
+        return;
+    cfg.next_ns += cfg.rate_s * 1000000000;
+    if (cfg.sweep)
+        cfg.phase += cfg.guard;
+    for (unsigned i = 0; i < cfg.ncpus && !cfg.quiet; i++)
+        print_line(i, ns);
+}
+
+static void spin(void *arg)
+{
+    unsigned index = this_cpu()->index;
+    struct progress_cpu *p = &progress.cpu[index];
+    u64 start = progress.start_tsc, now;
+
+    (void)arg;
+    sti();
+    while (!stop) {
+        work();
+        now = rdtsc();
+        p->done += CHUNK;
+        p->tsc = now;
+        if (index == 0)
+            report(now, start);
+        rest_if_due(p, now, start);
+    }
+}
+
+static void configure(void)
+{
+    cfg.rate_s = opt_u64("rate", 5);
+    cfg.run_s = opt_u64("run", 0);
+    cfg.duty_pct = opt_u64("duty", 100);
+    cfg.period = ns_to_tsc(opt_u64("period", 10) * 1000000);
+    cfg.sleepy = ns_to_tsc(opt_u64("sleepy", opt_flag("sleepy") ? 10 : 0) * 1000000);
+    cfg.guard = ns_to_tsc(opt_u64("guard", 300) * 1000);
+    cfg.phase = ns_to_tsc(opt_u64("phase", 0) * 1000);
+    cfg.next_ns = cfg.rate_s * 1000000000;
+    cfg.quiet = opt_flag("quiet");
+    cfg.sweep = opt_flag("sweep");
+    if (!cfg.period)
+        cfg.period = 1;
+    cfg.ncpus = (unsigned)opt_u64("cpus", CPUS_MAX);
+    if (cfg.ncpus > 1 && cfg.ncpus > smp_start())
+        cfg.ncpus = smp_running();
+}
+
+static void end(u64 ns)
+{
+    const char *how = opt("end");
+    u64 sum = 0;
+
+    for (unsigned i = 0; i < cfg.ncpus; i++)
+        sum += progress.cpu[i].done;
+    print("spin: done %lu loops %lu.%lu s\n", sum, ns / 1000000000, ns / 100000000 % 10);
+    if (how && !strcmp(how, "halt"))
+        halt_forever();
+    if (how && !strcmp(how, "exit"))
+        debug_exit(0);
+    poweroff();
+}
+
+void guest_main(void)
+{
+    configure();
+    progress_init("spin", "loops", cfg.ncpus);
+    print("spin: ready, %u CPUs\n", cfg.ncpus);
+    for (unsigned i = 1; i < cfg.ncpus; i++)
+        smp_run(i, spin, NULL);
+    spin(NULL);
+    smp_wait();
+    end(tsc_to_ns(rdtsc() - progress.start_tsc));
+}
