@@ -12,10 +12,10 @@
  *          page crossing, page faults. Memory operands are passed as host pointers: right into
  *          guest RAM, or a 16-byte aligned bounce buffer where that is not possible (page
  *          crossing, MMIO, ROM). If FPU_SETS_IP: c->fx.fip = offset of the instruction in CS
- *          (its first prefix), and with a memory operand c->fx.fdp = effective address
- *          (offset in its segment), before the call.
+ *          (its first prefix), c->fx.fop = FPU_FOP(opcode, modrm), and with a memory operand
+ *          c->fx.fdp = effective address (offset in its segment), before the call.
  *  here:   operands, MXCSR, #XM (#UD without CR4.OSXMMEXCPT), x87 control and status, tags,
- *          x87/MMX aliasing, FOP.
+ *          x87/MMX aliasing.
  *
  * Where the state lives. XMM registers are always in c->fx. Between fpu_enter and fpu_leave the
  * host's MXCSR holds the guest's with all exceptions masked, and from the first x87 instruction
@@ -103,7 +103,7 @@ enum fpu_class {
 enum {
     FPU_WAITS = 1 << 0,      /* a pending x87 exception (c->fpu.x87_pending) is taken first: #MF */
     FPU_SETS_FLAGS = 1 << 1, /* the value returned is the new c->fl */
-    FPU_SETS_IP = 1 << 2,    /* caller stores c->fx.fip, fdp */
+    FPU_SETS_IP = 1 << 2,    /* caller stores c->fx.fip, fop, fdp */
     FPU_USES_FLAGS = 1 << 3, /* reads c->fl (FCMOVcc): store it before the call */
     FPU_SIMD_EX = 1 << 4,    /* may raise #XM */
     FPU_IMPLICIT = 1 << 5,   /* reads or writes GPRs through c (PCMPxSTRx) */
@@ -116,6 +116,8 @@ enum {
  * else the new flags if FPU_SETS_FLAGS, else anything without FPU_FAULT. */
 #define FPU_FAULT (1ull << 63)
 typedef uint64_t fpu_fn(struct scpu *c, void *reg, void *rm, uint32_t imm);
+
+#define FPU_FOP(opcode, modrm) ((uint16_t)(((opcode) & 7) << 8 | (modrm)))
 
 struct fpu_op {
     const char *name; /* mnemonic, for tests */
@@ -136,7 +138,7 @@ struct fpu_op {
  * has no such operand form (#UD unless an integer instruction). The answer is constant data. */
 const struct fpu_op *fpu_lookup(const struct fpu_query *q);
 
-/* The function for this immediate (0 where none follows). */
+/* The function for this immediate (modrm in map 0; 0 where none follows). */
 static inline fpu_fn *fpu_bind(const struct fpu_op *op, uint8_t imm)
 {
     unsigned n = imm & op->imm_mask;

@@ -44,7 +44,7 @@ struct fpu_ctl {
     uint8_t mx_trap;   /* MXCSR unmasks something */
     uint8_t where;     /* enum fpu_where */
     bool x87_pending;  /* FSW.ES: the next waiting instruction gets #MF */
-    bool host_mmx;     /* the host needs EMMS */
+    bool host_dirty;   /* the host needs FNINIT before other code runs */
     uint32_t host_mxcsr; /* of this thread outside guest code */
 };
 
