@@ -407,7 +407,11 @@ static void kvm_vcpu_kick(struct accel_vcpu *v)
 
 static void kvm_vcpu_kick_clear(struct accel_vcpu *v)
 {
-    atomic_store((_Atomic uint8_t *)&v->run->immediate_exit, 0);
+    _Atomic uint8_t *flag = (_Atomic uint8_t *)&v->run->immediate_exit;
+
+    /* mostly clear already, and a store that is ordered costs more than the look */
+    if (atomic_load_explicit(flag, memory_order_relaxed))
+        atomic_store(flag, 0);
 }
 
 static void kvm_vcpu_nmi(struct accel_vcpu *v)

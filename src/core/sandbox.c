@@ -97,6 +97,8 @@ void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsig
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)io[i].fd),
                               SCMP_A1(SCMP_CMP_EQ, io[i].request));
+    if (rc == 0) /* each KVM_RUN passes the filter: look at ioctl first */
+        rc = seccomp_syscall_priority(f, SCMP_SYS(ioctl), 255);
     if (rc == 0 && strcmp(engine, "soft") == 0)
         rc = allow_plain_mmap(f);
     filter_done(f, rc);

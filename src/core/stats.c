@@ -90,9 +90,12 @@ static uint64_t hist_upper_ns(unsigned b)
 
 void exit_count(struct exit_counters *c, enum exit_reason r, uint64_t ns)
 {
-    atomic_fetch_add_explicit(&c->count[r], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->ns[r], ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->hist[r][hist_bucket(ns)], 1, memory_order_relaxed);
+    _Atomic uint32_t *h = &c->hist[r][hist_bucket(ns)];
+
+    /* one writer: no locked addition is needed */
+    atomic_store_explicit(&c->count[r], c->count[r] + 1, memory_order_relaxed);
+    atomic_store_explicit(&c->ns[r], c->ns[r] + ns, memory_order_relaxed);
+    atomic_store_explicit(h, *h + 1, memory_order_relaxed);
 }
 
 uint64_t hist_percentile_ns(const uint32_t hist[HIST_BUCKETS], unsigned pct)

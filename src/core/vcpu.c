@@ -194,9 +194,8 @@ static void exit_end(struct vcpu *v, const struct vexit *x)
 void vcpu_handle(void *opaque, struct vexit *x)
 {
     struct vcpu *v = opaque;
-    uint64_t begin = clock_mono_ns(), end;
+    uint64_t begin = clock_mono_ns();
 
-    ledger_switch(&v->ledger, LEDGER_VMM, begin);
     switch (x->reason) {
     case EXIT_IO:
         exit_io(v, x);
@@ -221,9 +220,8 @@ void vcpu_handle(void *opaque, struct vexit *x)
     default:
         break;
     }
-    end = clock_mono_ns();
-    exit_count(&v->exits, x->reason, end - begin);
-    ledger_switch(&v->ledger, LEDGER_RUN, end);
+    /* the ledger stays at `run`: vm_stats takes the handling time, counted here, out of it */
+    exit_count(&v->exits, x->reason, clock_mono_ns() - begin);
 }
 
 /* One turn. False: the thread ends. */
@@ -253,7 +251,8 @@ static bool vcpu_turn(struct vcpu *v)
             vcpu_sleep(v, 0, LEDGER_HALT);
         return true;
     }
-    ledger_switch(&v->ledger, LEDGER_RUN, clock_mono_ns());
+    if (v->ledger.state != LEDGER_RUN) /* after an exit it is so already */
+        ledger_switch(&v->ledger, LEDGER_RUN, clock_mono_ns());
     rc = v->vm->accel->vcpu_run(v->av);
     if (rc < 0) {
         v->dead = true;

@@ -67,7 +67,7 @@ struct vcpu {
     uint64_t sample_ledger_ns[LEDGER_STATES]; /* main's: cumulative, as reported */
     /* main's: raw readings at the last sample */
     struct vcpu_raw {
-        uint64_t ledger_ns[LEDGER_STATES], cpu_ns, delay_ns, poll_ns;
+        uint64_t ledger_ns[LEDGER_STATES], cpu_ns, delay_ns, poll_ns, handled_ns;
         uint64_t exits[EXIT_REASONS];
     } raw;
     int schedstat; /* fd or -1; machine's */

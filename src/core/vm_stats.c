@@ -2,9 +2,10 @@
  *
  * vm_stats: from raw readings to figures that add up.
  *
- * Each second main reads, per vCPU: the ledger that its thread keeps (in guest mode, in our
- * code, halted, paused), its CPU clock, its run-queue delay (/proc schedstat) and KVM's halt
- * polling time. Time in guest mode is divided with these: what the thread burnt there is run
+ * Each second main reads, per vCPU: the ledger that its thread keeps (running, halted, paused),
+ * the time it spent handling exits, its CPU clock, its run-queue delay (/proc schedstat) and
+ * KVM's halt polling time. Running time is divided with these: handling is vmm, what the
+ * thread burnt in guest mode is run
  * (or poll), what it waited for a CPU is ready, the rest is halt (KVM halts in the kernel).
  * Each interval is scaled to add up exactly; cumulative figures are sums of intervals.
  */
@@ -69,8 +70,11 @@ static void read_raw(struct vcpu *v, uint64_t now, struct vcpu_raw *r, bool *rea
     r->cpu_ns = thread_cpu_ns(v->thread);
     r->delay_ns = vcpu_read_delay_ns(v, ready_known);
     r->poll_ns = vcpu_poll_ns(v);
-    for (int i = 0; i < EXIT_REASONS; i++)
+    r->handled_ns = 0;
+    for (int i = 0; i < EXIT_REASONS; i++) {
         r->exits[i] = atomic_load_explicit(&v->exits.count[i], memory_order_relaxed);
+        r->handled_ns += atomic_load_explicit(&v->exits.ns[i], memory_order_relaxed);
+    }
 }
 
 static uint64_t sub(uint64_t a, uint64_t b)
@@ -97,6 +101,7 @@ static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct 
     for (int i = 0; i < LEDGER_STATES; i++)
         d[i] = sub(b->ledger_ns[i], a->ledger_ns[i]);
     guest = d[LEDGER_RUN];
+    d[LEDGER_VMM] += take(&guest, sub(b->handled_ns, a->handled_ns));
     /* our own handling is CPU time too; what is left was burnt in guest mode */
     burnt = sub(sub(b->cpu_ns, a->cpu_ns), d[LEDGER_VMM]);
     ready = sub(b->delay_ns, a->delay_ns);
