@@ -285,7 +285,10 @@ int vcpu_start(struct vcpu *v, struct err *e)
     int rc;
 
     v->halted = v->wait_sipi = v->vm->irqchip_user && v->index != 0;
-    v->halted_irqs = v->dead = v->parked = v->sleeping = false;
+    v->halted_irqs = false;
+    v->sleeping = false;
+    v->parked = false;
+    v->dead = false;
     ledger_init(&v->ledger, LEDGER_PAUSED, clock_mono_ns());
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);

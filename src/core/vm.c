@@ -199,7 +199,9 @@ static void take_crash(struct vm *vm)
 
 static const char *stop_reason(const struct vm *vm, char *buf, size_t len)
 {
-    switch (vm->power_request) {
+    uint32_t request = vm->power_request;
+
+    switch (request) {
     case 1 + BOARD_POWEROFF:
         return "powered off by the guest";
     case 1 + BOARD_DEBUG_EXIT:
