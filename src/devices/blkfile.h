@@ -7,14 +7,8 @@
  * Locks on the files (open file description locks, whole file): exclusive for who writes,
  * shared for who reads. They hold between guests of one process too, and end with the process.
  *
- * An anonymous overlay is a nameless sparse file. A named one is a sparse file of its own
- * format, see overlay.h part of blkfile.c:
- *   0         header, 4096 bytes: magic "RUCHEOV1", geometry, size and time of the base, CRC
- *   4096      bitmap, one bit per 4 KiB block: set = the block is here, clear = in the base
- *   data_off  block i at data_off + 4096 i (sparse)
- * Bits only ever go from clear to set. They reach the file in blkfile_flush, after the data
- * was synced: kill -9 or power loss leave the disk as of the last flush, plus perhaps later
- * writes to blocks that were there before.
+ * An anonymous overlay is a nameless sparse file beside the image or in a directory for
+ * temporary files; a named one is a file of its own format, see blkoverlay.h.
  *
  * Threads: one at a time (the device's io_lock), except blkfile_size_bytes and _readonly.
  */
@@ -26,28 +20,33 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 struct blkfile;
+struct iov;
 
 /* Opens, or creates by size, what `c` says. NULL and `e`: a sentence that names the file. */
 struct blkfile *blkfile_open(const struct disk_config *c, struct err *e);
 
-/* Writes out what an overlay still keeps in memory (not a sync). */
+/* Flushes a named overlay; all else is in the host's hands already. */
 void blkfile_free(struct blkfile *f);
 
 uint64_t blkfile_size_bytes(const struct blkfile *f); /* a multiple of 512 */
 bool blkfile_readonly(const struct blkfile *f);
 
-/* Whole transfers, at a byte offset: 0 or -errno. `iov` is used up (its entries change).
- * The caller has checked that [off, off+len) is inside the disk. */
-int blkfile_readv(struct blkfile *f, struct iovec *iov, unsigned n, uint64_t off) RUCHE_MUST_CHECK;
-int blkfile_writev(struct blkfile *f, struct iovec *iov, unsigned n, uint64_t off) RUCHE_MUST_CHECK;
+/* Whole transfers, at a byte offset: 0 or -errno. `it` is used up. -EINVAL: not wholly inside
+ * the disk; -EROFS: the disk is read-only. */
+int blkfile_read(struct blkfile *f, struct iov *it, uint64_t off) RUCHE_MUST_CHECK;
+int blkfile_write(struct blkfile *f, struct iov *it, uint64_t off) RUCHE_MUST_CHECK;
 
-/* 0 once all that was written is on stable storage. */
+/* 0 once all that was written is on stable storage. After a failure it fails for ever: the
+ * host may have dropped what it could not write, and would say so only once. */
 int blkfile_flush(struct blkfile *f) RUCHE_MUST_CHECK;
 
 /* The range reads as zeros. `unmap`: storage is given back where the host can. */
 int blkfile_zero(struct blkfile *f, uint64_t off, uint64_t len, bool unmap) RUCHE_MUST_CHECK;
+
+/* The guest no longer needs the range: storage is given back where the host can, else
+ * nothing happens. */
+int blkfile_discard(struct blkfile *f, uint64_t off, uint64_t len) RUCHE_MUST_CHECK;
 
 #endif

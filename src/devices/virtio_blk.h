@@ -16,7 +16,7 @@
 
 struct virtio_blk;
 
-struct virtio_blk_config {
+struct virtio_blk_opts {
     const char *name; /* "vda": in statistics, errors, and (prefixed) the disk's serial number */
     bool on_env_loop; /* serve on env->io instead of a thread of its own (tests) */
     uint32_t iops;    /* limits, 0: none */
@@ -24,7 +24,7 @@ struct virtio_blk_config {
 };
 
 /* Takes `file`, also when it fails. */
-struct virtio_blk *virtio_blk_new(const struct virtio_env *env, const struct virtio_blk_config *c,
+struct virtio_blk *virtio_blk_new(const struct virtio_env *env, const struct virtio_blk_opts *o,
                                   struct blkfile *file, struct err *e);
 void virtio_blk_free(struct virtio_blk *b);
 struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);

@@ -153,7 +153,8 @@ static inline uint32_t cfg_read(struct rig *r, unsigned slot, unsigned off, unsi
     return (uint32_t)v;
 }
 
-static inline void cfg_write(struct rig *r, unsigned slot, unsigned off, unsigned size, uint32_t val)
+static inline void cfg_write(struct rig *r, unsigned slot, unsigned off, unsigned size,
+                             uint32_t val)
 {
     cf8(r, slot, off);
     bus_write(r->pio, 0xcfc + (off & 3), size, val);
@@ -364,8 +365,10 @@ static inline uint16_t drv_add(struct drv *d, unsigned qi, const struct drv_buf 
 
     for (unsigned i = 0; i < n; i++) {
         uint16_t at = q->next_desc, next = (at + 1) & (q->size - 1);
-        uint16_t flags = (b[i].write ? VRING_DESC_F_WRITE : 0) | (i + 1 < n ? VRING_DESC_F_NEXT : 0);
+        uint16_t flags = b[i].write ? VRING_DESC_F_WRITE : 0;
 
+        if (i + 1 < n)
+            flags |= VRING_DESC_F_NEXT;
         drv_desc(d, q->desc + 16ull * at, b[i].gpa, b[i].len, flags, next);
         q->next_desc = next;
     }

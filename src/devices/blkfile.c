@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * blkfile: see blkfile.h.
+ */
+#include "devices/blkfile.h"
+
+#include "core/log.h"
+#include "devices/blkoverlay.h"
+#include "devices/iov.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SECTOR = 512 };
+
+struct blkfile {
+    int fd; /* the image, or the base */
+    bool readonly;
+    bool sync_failed; /* a flush failed once: never believe a later one */
+    uint64_t size_bytes;
+    struct blkoverlay *overlay; /* NULL: raw */
+};
+
+/* ---- what is not raw ---- */
+
+static const struct format {
+    const char *name, *qemu_name; /* NULL: not one for qemu-img */
+    uint32_t at;
+    bool at_end; /* in the last sector */
+    const char *magic;
+    unsigned len;
+} formats[] = {
+    {"a qcow2 image", "qcow2", 0, false, "QFI\xfb", 4},
+    {"a qed image", "qed", 0, false, "QED\0", 4},
+    {"a VMDK image", "vmdk", 0, false, "KDMV", 4},
+    {"a VMDK image", "vmdk", 0, false, "COWD", 4},
+    {"a VMDK description", "vmdk", 0, false, "# Disk DescriptorFile", 21},
+    {"a VDI image", "vdi", 64, false, "\x7f\x10\xda\xbe", 4},
+    {"a VHD image", "vpc", 0, false, "conectix", 8},
+    {"a VHD image", "vpc", 0, true, "conectix", 8},
+    {"a VHDX image", "vhdx", 0, false, "vhdxfile", 8},
+    {"a Parallels image", "parallels", 0, false, "WithoutFreeSpace", 16},
+    {"a Parallels image", "parallels", 0, false, "WithouFreSpacExt", 16},
+    {"an overlay made by ruche", NULL, 0, false, "RUCHEOV1", 8},
+    {"compressed with gzip", NULL, 0, false, "\x1f\x8b\x08", 3},
+    {"compressed with xz", NULL, 0, false, "\xfd" "7zXZ\0", 6},
+    {"compressed with zstd", NULL, 0, false, "\x28\xb5\x2f\xfd", 4},
+};
+
+static int refuse_format(const struct format *f, const char *path, struct err *e)
+{
+    if (f->qemu_name)
+        return err_set(e, EINVAL, "%s is %s, not a raw disk; convert it: qemu-img convert -f %s "
+                       "-O raw %s %s.raw", path, f->name, f->qemu_name, path, path);
+    return err_set(e, EINVAL, "%s is %s, not a raw disk; %s", path, f->name,
+                   f->magic[0] == 'R' ? "name it as the overlay of its base" : "unpack it first");
+}
+
+static int check_format(int fd, uint64_t size, const char *path, struct err *e)
+{
+    uint8_t start[SECTOR] = {0}, end[SECTOR] = {0};
+
+    if (pread(fd, start, sizeof start, 0) < 0 ||
+        (size >= SECTOR && pread(fd, end, sizeof end, (off_t)(size - SECTOR)) < 0))
+        return err_set(e, errno, "%s cannot be read: %s", path, strerror(errno));
+    for (unsigned i = 0; i < sizeof formats / sizeof *formats; i++) {
+        const struct format *f = &formats[i];
+
+        if (memcmp((f->at_end ? end : start) + f->at, f->magic, f->len) == 0)
+            return refuse_format(f, path, e);
+    }
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int lock_file(int fd, bool exclusive, const char *path, struct err *e)
+{
+    struct flock fl = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+
+    if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+        return 0;
+    if (errno == EAGAIN || errno == EACCES)
+        return err_set(e, EBUSY, exclusive
+                       ? "%s is in use by another guest or program and would be written by both; "
+                         "give each its own disk, or share it as the base of overlays"
+                       : "%s is being written by another guest or program; stop that one first, "
+                         "or use a copy", path);
+    log_msg(LOG_WARN, "%s: its file system has no locks (%s); nothing keeps two from writing it",
+            path, strerror(errno));
+    return 0;
+}
+
+static int explain_open(int code, const char *path, bool writable, struct err *e)
+{
+    switch (code) {
+    case ENOENT:
+        return err_set(e, code, writable
+                       ? "%s does not exist; correct the path, or give a size to create it"
+                       : "%s does not exist; correct the path", path);
+    case EISDIR:
+        return err_set(e, code, "%s is a directory; name a disk image in it", path);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ETXTBSY:
+        if (writable && access(path, R_OK) == 0)
+            return err_set(e, code, "%s may be read but not written; make it writable "
+                           "(chmod u+w), or use it as readonly or as the base of an overlay", path);
+        return err_set(e, code, "%s may not be opened; ask its owner for permission (chmod)", path);
+    default:
+        return err_set(e, code, "%s cannot be opened: %s", path, strerror(code));
+    }
+}
+
+static int check_size(const char *path, uint64_t size, struct err *e)
+{
+    if (size < SECTOR)
+        return err_set(e, EINVAL, "%s is too small for a disk (%llu bytes); make it larger: "
+                       "truncate -s 1G %s", path, (unsigned long long)size, path);
+    if (size % SECTOR)
+        return err_set(e, EINVAL, "the size of %s, %llu bytes, is not a multiple of 512; pad it: "
+                       "truncate -s %llu %s", path, (unsigned long long)size,
+                       (unsigned long long)(size / SECTOR + 1) * SECTOR, path);
+    return 0;
+}
+
+/* Size and time of an open image; refuses what is neither a file nor a block device. */
+static int stat_image(int fd, const char *path, struct overlay_base *out, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_set(e, errno, "%s cannot be examined: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return explain_open(EISDIR, path, false, e);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return err_set(e, EINVAL, "%s is neither a file nor a block device; name a disk image",
+                       path);
+    *out = (struct overlay_base){
+        .fd = fd, .size_bytes = (uint64_t)st.st_size,
+        .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec};
+    if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &out->size_bytes) < 0)
+        return err_set(e, errno, "the size of %s is unknown: %s", path, strerror(errno));
+    return 0;
+}
+
+/* Opens, locks and checks an image that exists; its descriptor or -errno. */
+static int open_image(const char *path, bool writable, struct overlay_base *out, struct err *e)
+{
+    /* O_NONBLOCK: a FIFO must not hold us up before we can refuse it */
+    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int r;
+
+    if (fd < 0)
+        return explain_open(errno, path, writable, e);
+    r = stat_image(fd, path, out, e);
+    if (r == 0)
+        r = lock_file(fd, writable, path, e);
+    if (r == 0)
+        r = check_format(fd, out->size_bytes, path, e);
+    if (r == 0)
+        r = check_size(path, out->size_bytes, e);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+/* ---- creating ---- */
+
+/* The directory of `path`, to be freed. */
+static char *dir_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static int nameless_file(const char *dir)
+{
+    return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+}
+
+/* A new empty file for `path`, nameless if the file system can (so that nobody ever meets it
+ * half made), else there already. Never one that exists. */
+static int create_begin(const char *path, struct err *e)
+{
+    char *dir = dir_of(path);
+    int fd = nameless_file(dir);
+
+    if (fd < 0 && errno != ENOENT && errno != EACCES && errno != EROFS)
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        err_set(e, errno, "%s cannot be created (%s); create it elsewhere, or make the directory "
+                "%s and give yourself permission to write there", path, strerror(errno),
+                dir ? dir : ".");
+    free(dir);
+    return fd < 0 ? -1 : fd;
+}
+
+/* Gives the finished file its name. */
+static int create_end(int fd, const char *path, struct err *e)
+{
+    char proc[32];
+    struct stat st;
+
+    if (fsync(fd) < 0)
+        return err_set(e, errno, "%s cannot be written: %s", path, strerror(errno));
+    if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+        return 0;
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+        return err_set(e, errno, "%s cannot be created: %s", path, strerror(errno));
+    return 0;
+}
+
+/* After a failure: takes back a name that create_begin had to give at once. */
+static void create_abort(int fd, const char *path)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+        unlink(path);
+}
+
+static int create_raw(const char *path, uint64_t size, struct err *e)
+{
+    int fd, r = check_size(path, size, e);
+
+    if (r < 0)
+        return r;
+    fd = create_begin(path, e);
+    if (fd < 0)
+        return fd;
+    r = lock_file(fd, true, path, e);
+    if (r == 0 && ftruncate(fd, (off_t)size) < 0)
+        r = err_set(e, errno, "%s cannot be made %llu bytes large: %s", path,
+                    (unsigned long long)size, strerror(errno));
+    if (r == 0)
+        r = create_end(fd, path, e);
+    if (r < 0) {
+        create_abort(fd, path);
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+/* ---- the three modes ---- */
+
+static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *e)
+{
+    const bool writable = c->mode == DISK_RAW;
+    struct overlay_base b = {.size_bytes = c->size_bytes};
+
+    f->readonly = !writable;
+    if (writable && c->size_bytes && access(c->path, F_OK) < 0 && errno == ENOENT)
+        f->fd = create_raw(c->path, c->size_bytes, e);
+    else
+        f->fd = open_image(c->path, writable, &b, e);
+    if (f->fd < 0)
+        return f->fd;
+    if (c->size_bytes && c->size_bytes != b.size_bytes)
+        return err_set(e, EINVAL, "%s exists with %llu bytes, but its size is given as %llu; "
+                       "leave the size out, or resize the file yourself", c->path,
+                       (unsigned long long)b.size_bytes, (unsigned long long)c->size_bytes);
+    f->size_bytes = b.size_bytes;
+    return 0;
+}
+
+/* A nameless sparse file on a disk rather than in memory: beside the base if that is allowed. */
+static int anonymous_file(const char *base_path, struct err *e)
+{
+    char *beside = dir_of(base_path);
+    const char *dirs[] = {beside, getenv("TMPDIR"), "/var/tmp", "/tmp"};
+    char name[] = "/tmp/ruche-overlay-XXXXXX";
+    int fd = -1;
+
+    for (unsigned i = 0; i < sizeof dirs / sizeof *dirs && fd < 0; i++)
+        fd = nameless_file(dirs[i]);
+    free(beside);
+    if (fd >= 0)
+        return fd;
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, errno, "no place for a private overlay of %s: %s; set TMPDIR to a "
+                       "directory you may write to", base_path, strerror(errno));
+    unlink(name);
+    return fd;
+}
+
+static struct blkoverlay *create_named(const char *path, const struct overlay_base *b,
+                                       uint64_t size, struct err *e)
+{
+    struct blkoverlay *o;
+    int fd = create_begin(path, e);
+
+    if (fd < 0)
+        return NULL;
+    if (lock_file(fd, true, path, e) < 0) {
+        create_abort(fd, path);
+        close(fd);
+        return NULL;
+    }
+    o = blkoverlay_create(fd, b, size, true, e);
+    if (o && create_end(fd, path, e) < 0) {
+        create_abort(fd, path);
+        blkoverlay_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+static struct blkoverlay *open_named(const char *path, const struct overlay_base *b,
+                                     uint64_t size, struct err *e)
+{
+    struct blkoverlay *o;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0 && errno == ENOENT)
+        return create_named(path, b, size ? size : b->size_bytes, e);
+    if (fd < 0) {
+        explain_open(errno, path, true, e);
+        return NULL;
+    }
+    if (lock_file(fd, true, path, e) < 0) {
+        close(fd);
+        return NULL;
+    }
+    o = blkoverlay_open(fd, b, path, e);
+    if (o && size && size != blkoverlay_size_bytes(o)) {
+        err_set(e, EINVAL, "the overlay %s makes a disk of %llu bytes, but its size is given as "
+                "%llu; leave the size out, or start a new overlay", path,
+                (unsigned long long)blkoverlay_size_bytes(o), (unsigned long long)size);
+        blkoverlay_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+static struct blkoverlay *open_anonymous(const char *base_path, const struct overlay_base *b,
+                                         uint64_t size, struct err *e)
+{
+    int fd = anonymous_file(base_path, e);
+
+    return fd < 0 ? NULL : blkoverlay_create(fd, b, size ? size : b->size_bytes, false, e);
+}
+
+static int open_overlay(struct blkfile *f, const struct disk_config *c, struct err *e)
+{
+    struct overlay_base b;
+    int r;
+
+    f->fd = open_image(c->path, false, &b, e);
+    if (f->fd < 0)
+        return f->fd;
+    if (c->size_bytes && c->size_bytes < b.size_bytes)
+        return err_set(e, EINVAL, "the size of an overlay, %llu bytes, is less than that of its "
+                       "base %s, %llu; leave it out", (unsigned long long)c->size_bytes, c->path,
+                       (unsigned long long)b.size_bytes);
+    if (c->size_bytes > OVERLAY_MAX_BYTES)
+        return err_set(e, EFBIG, "an overlay has at most 16 TiB; give a smaller size");
+    r = c->size_bytes ? check_size(c->path, c->size_bytes, e) : 0;
+    if (r < 0)
+        return r;
+    f->overlay = c->overlay_path ? open_named(c->overlay_path, &b, c->size_bytes, e)
+                                 : open_anonymous(c->path, &b, c->size_bytes, e);
+    if (!f->overlay)
+        return -EINVAL; /* `e` tells */
+    f->size_bytes = blkoverlay_size_bytes(f->overlay);
+    return 0;
+}
+
+struct blkfile *blkfile_open(const struct disk_config *c, struct err *e)
+{
+    struct blkfile *f = calloc(1, sizeof *f);
+    int r;
+
+    if (!f) {
+        err_set(e, ENOMEM, "out of memory");
+        return NULL;
+    }
+    f->fd = -1;
+    r = c->mode == DISK_OVERLAY ? open_overlay(f, c, e) : open_raw(f, c, e);
+    if (r < 0) {
+        err_prefix(e, "disk %s: ", c->name);
+        blkfile_free(f);
+        return NULL;
+    }
+    return f;
+}
+
+void blkfile_free(struct blkfile *f)
+{
+    if (!f)
+        return;
+    if (f->overlay && blkfile_flush(f) < 0)
+        log_msg(LOG_ERROR, "an overlay could not be written out; its last writes are lost");
+    blkoverlay_free(f->overlay);
+    if (f->fd >= 0)
+        close(f->fd);
+    free(f);
+}
+
+/* ---- use ---- */
+
+uint64_t blkfile_size_bytes(const struct blkfile *f)
+{
+    return f->size_bytes;
+}
+
+bool blkfile_readonly(const struct blkfile *f)
+{
+    return f->readonly;
+}
+
+static int check_range(const struct blkfile *f, uint64_t off, uint64_t len, bool write)
+{
+    if (off > f->size_bytes || len > f->size_bytes - off)
+        return -EINVAL;
+    return write && f->readonly ? -EROFS : 0;
+}
+
+int blkfile_read(struct blkfile *f, struct iov *it, uint64_t off)
+{
+    const uint64_t len = iov_bytes(it);
+    int r = check_range(f, off, len, false);
+
+    if (r == 0)
+        r = f->overlay ? blkoverlay_read(f->overlay, it, off) : iov_pread(it, f->fd, off, len);
+    return r;
+}
+
+int blkfile_write(struct blkfile *f, struct iov *it, uint64_t off)
+{
+    const uint64_t len = iov_bytes(it);
+    int r = check_range(f, off, len, true);
+
+    if (r == 0)
+        r = f->overlay ? blkoverlay_write(f->overlay, it, off) : iov_pwrite(it, f->fd, off, len);
+    return r;
+}
+
+int blkfile_flush(struct blkfile *f)
+{
+    int r;
+
+    if (f->sync_failed)
+        return -EIO;
+    if (f->readonly)
+        return 0;
+    r = f->overlay ? blkoverlay_flush(f->overlay) : fdatasync(f->fd) < 0 ? -errno : 0;
+    f->sync_failed = r < 0;
+    return r;
+}
+
+static int punch(const struct blkfile *f, uint64_t off, uint64_t len)
+{
+    return fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0
+               ? -errno : 0;
+}
+
+/* Where the file system cannot make zeros by itself. */
+static int write_zeros(const struct blkfile *f, uint64_t off, uint64_t len)
+{
+    static const uint8_t zeros[64 << 10];
+    int r = 0;
+
+    while (len && r == 0) {
+        struct iovec v = {.iov_base = (void *)(uintptr_t)zeros,
+                          .iov_len = len < sizeof zeros ? len : sizeof zeros};
+        const uint64_t n = v.iov_len;
+
+        r = iov_pwrite(&(struct iov){.v = &v, .n = 1}, f->fd, off, n);
+        off += n;
+        len -= n;
+    }
+    return r;
+}
+
+int blkfile_zero(struct blkfile *f, uint64_t off, uint64_t len, bool unmap)
+{
+    int r = check_range(f, off, len, true);
+
+    if (r < 0 || len == 0)
+        return r;
+    if (f->overlay)
+        return blkoverlay_zero(f->overlay, off, len);
+    if (unmap)
+        r = punch(f, off, len);
+    else
+        r = fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+                      (off_t)len) < 0 ? -errno : 0;
+    return r == -EOPNOTSUPP ? write_zeros(f, off, len) : r;
+}
+
+int blkfile_discard(struct blkfile *f, uint64_t off, uint64_t len)
+{
+    int r = check_range(f, off, len, true);
+
+    if (r < 0 || len == 0)
+        return r;
+    r = f->overlay ? blkoverlay_zero(f->overlay, off, len) : punch(f, off, len);
+    return r == -EOPNOTSUPP ? 0 : r;
+}

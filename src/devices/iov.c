@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * iov: see iov.h.
+ */
+#include "devices/iov.h"
+
+#include <errno.h>
+#include <string.h>
+
+size_t iov_bytes(const struct iov *it)
+{
+    size_t sum = 0;
+
+    for (unsigned i = 0; i < it->n; i++)
+        sum += it->v[i].iov_len;
+    return sum;
+}
+
+void iov_skip(struct iov *it, size_t len)
+{
+    while (it->n && len >= it->v->iov_len) {
+        len -= it->v->iov_len;
+        it->v++;
+        it->n--;
+    }
+    if (it->n && len) {
+        it->v->iov_base = (uint8_t *)it->v->iov_base + len;
+        it->v->iov_len -= len;
+    }
+}
+
+void iov_cut(struct iov *it, size_t len)
+{
+    while (it->n && len >= it->v[it->n - 1].iov_len)
+        len -= it->v[--it->n].iov_len;
+    if (it->n)
+        it->v[it->n - 1].iov_len -= len;
+}
+
+void iov_zero(struct iov *it, size_t len)
+{
+    while (it->n && len) {
+        size_t n = it->v->iov_len < len ? it->v->iov_len : len;
+
+        memset(it->v->iov_base, 0, n);
+        iov_skip(it, n);
+        len -= n;
+    }
+}
+
+/* One system call for at most `len` bytes; the entry that sticks out is shortened meanwhile. */
+static ssize_t transfer(struct iov *it, int fd, uint64_t off, size_t len, bool write)
+{
+    size_t sum = 0, over;
+    unsigned k = 0;
+    ssize_t r;
+
+    while (k < it->n && sum < len)
+        sum += it->v[k++].iov_len;
+    if (sum == 0)
+        return 0;
+    over = sum > len ? sum - len : 0;
+    it->v[k - 1].iov_len -= over;
+    r = write ? pwritev(fd, it->v, (int)k, (off_t)off) : preadv(fd, it->v, (int)k, (off_t)off);
+    it->v[k - 1].iov_len += over;
+    return r < 0 ? -errno : r;
+}
+
+static int transfer_all(struct iov *it, int fd, uint64_t off, size_t len, bool write)
+{
+    while (len) {
+        ssize_t r = transfer(it, fd, off, len, write);
+
+        if (r == -EINTR)
+            continue;
+        if (r <= 0)
+            return r ? (int)r : -EIO;
+        iov_skip(it, (size_t)r);
+        off += (uint64_t)r;
+        len -= (size_t)r;
+    }
+    return 0;
+}
+
+int iov_pread(struct iov *it, int fd, uint64_t off, size_t len)
+{
+    return transfer_all(it, fd, off, len, false);
+}
+
+int iov_pwrite(struct iov *it, int fd, uint64_t off, size_t len)
+{
+    return transfer_all(it, fd, off, len, true);
+}
