@@ -95,6 +95,8 @@ class Relay:
     def start_job(self):
         self.started = True
         self.begun = time.monotonic()
+        if self.options.tty and os.isatty(0):
+            tty.setraw(0)               # not before: until now Ctrl-C is for us
         job = open(self.options.job, "rb").read() + b"time=%d\0" % time.time()
         if self.options.tty:
             rows, cols = window_size()
@@ -237,16 +239,15 @@ def main():
     saved = termios.tcgetattr(0) if options.tty and os.isatty(0) else None
     verdict = "infra started relay.py failed"
     try:
-        if saved:
-            tty.setraw(0)
         Relay(options, ours, qemu).loop(wake)
     except Ended as ended:
         verdict = str(ended)
     finally:
         if saved:
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
-        os.killpg(qemu.pid, signal.SIGKILL)     # QEMU may be the child of timeout
-        qemu.wait()
+        if qemu.poll() is None:
+            os.killpg(qemu.pid, signal.SIGKILL)     # QEMU is the child of timeout
+            qemu.wait()
         with open(options.verdict, "w") as out:
             out.write(verdict + "\n")
 
