@@ -25,14 +25,16 @@ static void env_irq_line(void *opaque, unsigned gsi, int level)
 {
     struct vm *vm = opaque;
 
-    vm->accel->irq_line(vm->av, gsi, level);
+    if (vm->av) /* not yet while the board is built, not any more between two boots */
+        vm->accel->irq_line(vm->av, gsi, level);
 }
 
 static void env_msi(void *opaque, uint64_t addr, uint32_t data)
 {
     struct vm *vm = opaque;
 
-    vm->accel->msi(vm->av, addr, data);
+    if (vm->av)
+        vm->accel->msi(vm->av, addr, data);
 }
 
 static void env_cpu_event(void *opaque, unsigned cpu, enum cpu_event ev, uint8_t vector)
