@@ -19,14 +19,12 @@ struct virtio_balloon *virtio_balloon_new(const struct virtio_env *env, struct e
 void virtio_balloon_free(struct virtio_balloon *b);
 struct virtio_dev *virtio_balloon_dev(struct virtio_balloon *b);
 
-/* Power-up state: target 0, nothing known (the device is reset by its transport). */
-void virtio_balloon_reset(struct virtio_balloon *b);
-
 /* Asks the guest to put `bytes` (rounded down to pages) into the balloon. -EINVAL: more than
- * the guest has. */
+ * the guest has. It is a person's setting: resets of the device and the guest leave it. */
 int virtio_balloon_target(struct virtio_balloon *b, uint64_t bytes, struct err *e);
 
-/* The last known figures; asks the guest for new ones if they are older than a second. */
+/* The last known figures; asks the guest for new ones if it was not asked within the last
+ * second of its time. So a guest that nobody looks at is left alone. */
 void virtio_balloon_get(struct virtio_balloon *b, struct balloon_stats *s);
 
 #endif

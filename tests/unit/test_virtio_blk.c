@@ -500,7 +500,8 @@ static void blk_paused_disk_waits_and_resumed_disk_continues(void **state)
 
 /* A store of the guest's, which races with the device and is no data race of ours: byte by byte,
  * not seen by the thread sanitizer. */
-__attribute__((no_sanitize("thread"))) static void guest_store(void *to, const void *from, size_t len)
+__attribute__((no_sanitize("thread"))) static void guest_store(void *to, const void *from,
+                                                               size_t len)
 {
     for (size_t i = 0; i < len; i++)
         ((volatile uint8_t *)to)[i] = ((const uint8_t *)from)[i];
