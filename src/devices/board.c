@@ -16,12 +16,16 @@
 #include "core/vm_config.h"
 #include "devices/acpi_pm.h"
 #include "devices/acpi_tables.h"
+#include "devices/blkfile.h"
 #include "devices/debug_ports.h"
 #include "devices/i8042.h"
 #include "devices/mc146818.h"
 #include "devices/ns16550.h"
 #include "devices/pc_map.h"
 #include "devices/pci.h"
+#include "devices/virtio_balloon.h"
+#include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_rng.h"
 
@@ -32,8 +36,8 @@
 
 enum { COMS = 2, VIRTIO_DEVICES_MAX = VM_DISKS_MAX + VM_NICS_MAX + 3 };
 
-/* Slots of bus 0. */
-enum { SLOT_RNG = 2 };
+/* Slots of bus 0; disks follow. */
+enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_BALLOON = 3, SLOT_DISK0 = 4 };
 
 /* What a UART knows of its owner. */
 struct com_host {
@@ -51,7 +55,11 @@ struct board {
     struct i8042 *i8042;
     struct mc146818 *rtc;
     struct pci *pci;
+    struct virtio_console *console;
     struct virtio_rng *rng;
+    struct virtio_balloon *balloon;
+    unsigned ndisks;
+    struct virtio_blk *disk[VM_DISKS_MAX];
     unsigned nvirtio;
     struct virtio_dev *virtio[VIRTIO_DEVICES_MAX];
     struct virtio_pci *fn[VIRTIO_DEVICES_MAX];
@@ -90,6 +98,20 @@ static void com_room(void *opaque)
     struct com_host *h = opaque;
 
     h->board->env.console_room(h->board->env.opaque, h->console);
+}
+
+static void hvc_out(void *opaque, const void *buf, size_t len)
+{
+    struct board *b = opaque;
+
+    b->env.console_out(b->env.opaque, CONSOLE_VIRTIO, buf, len);
+}
+
+static void hvc_room(void *opaque)
+{
+    struct board *b = opaque;
+
+    b->env.console_room(b->env.opaque, CONSOLE_VIRTIO);
 }
 
 static void debug_out(void *opaque, const void *buf, size_t len)
@@ -234,19 +256,40 @@ static struct virtio_env virtio_env_of(struct board *b)
 static bool add_virtio_basics(struct board *b, struct err *e)
 {
     const struct virtio_env env = virtio_env_of(b);
+    const struct virtio_console_host host = {hvc_out, hvc_room, b};
 
+    b->console = virtio_console_new(&env, &host, e);
+    if (!b->console || !plug(b, SLOT_CONSOLE, virtio_console_dev(b->console), e))
+        return false;
     b->rng = virtio_rng_new(&env, e);
     if (!b->rng || !plug(b, SLOT_RNG, virtio_rng_dev(b->rng), e))
         return false;
-    return true;
+    b->balloon = virtio_balloon_new(&env, e);
+    return b->balloon && plug(b, SLOT_BALLOON, virtio_balloon_dev(b->balloon), e);
+}
+
+static bool add_disk(struct board *b, const struct disk_config *c, struct err *e)
+{
+    const struct virtio_env env = virtio_env_of(b);
+    const struct virtio_blk_opts bo = {.name = c->name, .iops = c->iops,
+                                         .bytes_per_s = c->bytes_per_s};
+    struct blkfile *file = blkfile_open(c, e);
+
+    if (!file)
+        return false;
+    b->disk[b->ndisks] = virtio_blk_new(&env, &bo, file, e);
+    if (!b->disk[b->ndisks])
+        return false;
+    b->ndisks++;
+    return plug(b, SLOT_DISK0 + b->ndisks - 1, virtio_blk_dev(b->disk[b->ndisks - 1]), e);
 }
 
 static bool add_disks(struct board *b, struct err *e)
 {
-    if (b->config->ndisks == 0)
-        return true;
-    err_set(e, ENOTSUP, "disks are not built yet; leave them out");
-    return false;
+    for (unsigned i = 0; i < b->config->ndisks; i++)
+        if (!add_disk(b, &b->config->disks[i], e))
+            return false;
+    return true;
 }
 
 /* --- the machine ----------------------------------------------------------------------- */
@@ -257,7 +300,11 @@ static void board_free(struct board *b)
         return;
     for (unsigned i = 0; i < b->nvirtio; i++)
         virtio_pci_free(b->fn[i]);
+    for (unsigned i = 0; i < b->ndisks; i++)
+        virtio_blk_free(b->disk[i]);
+    virtio_balloon_free(b->balloon);
     virtio_rng_free(b->rng);
+    virtio_console_free(b->console);
     pci_free(b->pci);
     debug_ports_free(b->debug);
     mc146818_free(b->rtc);
@@ -302,6 +349,7 @@ static void board_reset(struct board *b)
     pci_reset(b->pci);
     for (unsigned i = 0; i < b->nvirtio; i++)
         virtio_pci_reset(b->fn[i]);
+    virtio_console_reset(b->console);
 }
 
 static struct irqchip board_irqchip(struct board *b)
@@ -325,7 +373,7 @@ static size_t board_console_in(struct board *b, enum board_console c, const void
     case CONSOLE_SERIAL1:
         return ns16550_receive(b->com[1], buf, len);
     case CONSOLE_VIRTIO:
-        return len;
+        return virtio_console_in(b->console, buf, len);
     default:
         return len; /* the debug console has no input */
     }
@@ -333,7 +381,7 @@ static size_t board_console_in(struct board *b, enum board_console c, const void
 
 static void board_console_resize(struct board *b, unsigned cols, unsigned rows)
 {
-    (void)b;(void)cols;(void)rows;
+    virtio_console_resize(b->console, cols, rows);
 }
 
 static void board_console_break(struct board *b, enum board_console c)
@@ -349,27 +397,31 @@ static void board_power_button(struct board *b)
 
 static int board_balloon_target(struct board *b, uint64_t bytes, struct err *e)
 {
-    return err_set(e,1,"x");
+    return virtio_balloon_target(b->balloon, bytes, e);
 }
 
 static bool board_balloon_get(struct board *b, struct balloon_stats *s)
 {
-    (void)b;(void)s;return false;
+    virtio_balloon_get(b->balloon, s);
+    return true;
 }
 
 static unsigned board_disks(struct board *b, struct disk_stats *out, unsigned max)
 {
-    (void)b;
-    (void)out;
-    (void)max;
-    return 0;
+    for (unsigned i = 0; i < b->ndisks && i < max; i++)
+        virtio_blk_stats(b->disk[i], &out[i]);
+    return b->ndisks < max ? b->ndisks : max;
 }
 
 static int board_disk_limit(struct board *b, const char *disk, uint32_t iops, uint64_t bytes_per_s,
                             struct err *e)
 {
-    (void)iops;
-    (void)bytes_per_s;
+    for (unsigned i = 0; i < b->ndisks; i++) {
+        if (strcmp(b->config->disks[i].name, disk) == 0) {
+            virtio_blk_limit(b->disk[i], iops, bytes_per_s);
+            return 0;
+        }
+    }
     return err_set(e, ENOENT, "%s has no disk %s", b->config->name, disk);
 }
 
