@@ -118,10 +118,11 @@ static uint32_t feature_word(uint64_t features, uint32_t select)
 
 static void common_fill_queue(struct virtio_pci *p, struct virtio_pci_common_cfg *c)
 {
-    const struct virtio_queue *q = &p->dev->queue[p->queue_select];
+    const struct virtio_queue *q;
 
     if (p->queue_select >= p->dev->kind.nqueues)
         return; /* size 0: there is no such queue */
+    q = &p->dev->queue[p->queue_select];
     c->queue_size = q->size;
     c->queue_msix_vector = p->queue_vector[p->queue_select];
     c->queue_enable = q->enabled;
