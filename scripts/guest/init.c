@@ -237,9 +237,6 @@ static void boot_root(struct init *in)
     mount("/dev", "/sysroot/dev", NULL, MS_MOVE, NULL);
     mount("/proc", "/sysroot/proc", NULL, MS_MOVE, NULL);
     mount("/sys", "/sysroot/sys", NULL, MS_MOVE, NULL);
-    umount2("/dev/pts", MNT_DETACH);
-    umount2("/tmp", MNT_DETACH);
-    umount2("/run", MNT_DETACH);
     if (chdir("/sysroot") == 0 && mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0)
         execl(init, init, (char *)NULL);
     complain(init);
@@ -540,6 +537,8 @@ int main(void)
     make_mount("sysfs", "/sys", NULL);
     parse_cmdline(&in);
     load_drivers();
+    if (sethostname(in.name, strlen(in.name)) < 0)
+        complain("host name");
     if (in.root[0])
         boot_root(&in);
     make_mount("devpts", "/dev/pts", "ptmxmode=0666,mode=0620");
@@ -548,8 +547,6 @@ int main(void)
     make_mount("tmpfs", "/run", "mode=0755");
     if (symlink("/proc/self/fd", "/dev/fd") < 0)
         complain("/dev/fd");
-    if (sethostname(in.name, strlen(in.name)) < 0)
-        complain("host name");
     write_file("/proc/sys/kernel/printk", "4");
     set_environment(&in);
     open_signals(&in);

@@ -109,6 +109,7 @@ apt_download() {
     [ -n "$package" ] || return 0
     say "fetching $package"
     (cd "$work" && apt-get "${APT_OPTS[@]}" -q download "$package") >&2 && echo "$package"
+    rm -rf "$(cache_dir)/apt"       # the lists are bigger than the kernel
     return 0
 }
 

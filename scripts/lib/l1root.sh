@@ -114,13 +114,21 @@ system_files() {
     done
 }
 
-# Reads paths of files, prints the shared libraries that they need, found by the loader itself.
+# Reads paths of programs, prints one for each set of libraries that any of them asks for.
+different_programs() {
+    xargs -d '\n' -r readelf -d 2>/dev/null | awk '
+        function done() { if (file != "" && needs != "" && !(needs in seen)) { seen[needs] = 1; print file } }
+        /^File: / { done(); file = substr($0, 7); needs = "" }
+        /\((NEEDED|RUNPATH|RPATH)\)/ { needs = needs $0 "\n" }
+        END { done() }'
+}
+
+# Reads paths of programs, prints the shared libraries that they need, found by the loader itself.
 libraries_of() {
     local file
-    # in one more shell, which would otherwise report that a static program crashes the loader
-    (while read -r file; do
-        "$L1_LOADER" --list "$file" || :
-    done) 2>/dev/null | sed -n 's/^.* => \(\/[^ ]*\) (.*/\1/p' | sort -u
+    different_programs | while read -r file; do
+        "$L1_LOADER" --list "$file" 2>/dev/null || :
+    done | sed -n 's/^.* => \(\/[^ ]*\) (.*/\1/p' | sort -u
     echo "$L1_LOADER"
 }
 
