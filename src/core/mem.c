@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * gmem: see mem.h. The memfd is sealed against shrinking and growing, so that no access
- * inside the mapping can raise SIGBUS.
+ * gmem: see mem.h. Private anonymous memory, not a memfd: only it gets huge pages on a host
+ * with the usual settings (shared memory has none: a guest then takes a second-level fault for
+ * every 4 KiB it first touches, and twice as long to boot), only it can be merged by KSM, and
+ * there is no descriptor that could be truncated or mapped a second time.
  */
 #include "core/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/prctl.h>
 
 #define GUARD_BYTES (1ull << 20)
+#define HUGE_BYTES (2ull << 20)
 
 struct gmem {
     uint64_t size_bytes;
     uint64_t low_bytes; /* what lies below the hole */
     uint8_t *reservation;
     uint64_t reservation_bytes;
-    uint8_t *host; /* reservation + GUARD_BYTES, the whole RAM contiguous */
-    int fd;
+    uint8_t *host; /* inside the reservation, the whole RAM contiguous */
     void (*dirty_fn)(void *arg, uint64_t gpa, uint64_t len);
     void *dirty_arg;
 };
@@ -35,29 +36,25 @@ static int gmem_check_size(uint64_t size, struct err *e)
 
 static int gmem_map(struct gmem *m, const char *name, struct err *e)
 {
+    char label[64];
     uint8_t *p;
 
-    m->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (m->fd < 0)
-        return err_set(e, errno, "cannot create guest memory: %s", strerror(errno));
-    if (ftruncate(m->fd, (off_t)m->size_bytes) < 0)
-        return err_set(e, errno, "cannot size guest memory to %llu MiB: %s",
-                       (unsigned long long)(m->size_bytes >> 20), strerror(errno));
-    if (fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-        return err_set(e, errno, "cannot seal guest memory: %s", strerror(errno));
-    m->reservation_bytes = m->size_bytes + 2 * GUARD_BYTES + (2ull << 20);
+    m->reservation_bytes = m->size_bytes + 2 * GUARD_BYTES + HUGE_BYTES;
     p = mmap(NULL, m->reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return err_set(e, errno, "cannot reserve address space for guest memory: %s", strerror(errno));
     m->reservation = p;
-    /* 2 MiB alignment lets the host use huge pages */
-    m->host = (uint8_t *)(((uintptr_t)p + GUARD_BYTES + (2ull << 20) - 1) & ~((2ull << 20) - 1));
-    p = mmap(m->host, m->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
-             m->fd, 0);
+    m->host = (uint8_t *)(((uintptr_t)p + GUARD_BYTES + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1));
+    p = mmap(m->host, m->size_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
-        return err_set(e, errno, "cannot map guest memory: %s", strerror(errno));
+        return err_set(e, errno, "cannot map %llu MiB of guest memory: %s",
+                       (unsigned long long)(m->size_bytes >> 20), strerror(errno));
     madvise(m->host, m->size_bytes, MADV_DONTDUMP);
+    madvise(m->host, m->size_bytes, MADV_DONTFORK);
     madvise(m->host, m->size_bytes, MADV_HUGEPAGE);
+    snprintf(label, sizeof label, "guest RAM %s", name);
+    prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, m->host, m->size_bytes, label); /* for /proc/self/maps */
     return 0;
 }
 
@@ -72,7 +69,6 @@ struct gmem *gmem_new(const char *name, uint64_t size_bytes, struct err *e)
         err_set(e, ENOMEM, "out of memory");
         return NULL;
     }
-    m->fd = -1;
     m->size_bytes = (size_bytes + GMEM_PAGE_BYTES - 1) & ~(GMEM_PAGE_BYTES - 1);
     m->low_bytes = m->size_bytes < GMEM_HOLE_START ? m->size_bytes : GMEM_HOLE_START;
     if (gmem_map(m, name, e) < 0) {
@@ -88,8 +84,6 @@ void gmem_free(struct gmem *m)
         return;
     if (m->reservation)
         munmap(m->reservation, m->reservation_bytes);
-    if (m->fd >= 0)
-        close(m->fd);
     free(m);
 }
 
@@ -175,7 +169,7 @@ int gmem_discard(struct gmem *m, uint64_t gpa, uint64_t len)
     p = gmem_ptr(m, first, end - first);
     if (!p)
         return -EFAULT;
-    if (madvise(p, end - first, MADV_REMOVE) < 0)
+    if (madvise(p, end - first, MADV_DONTNEED) < 0)
         return -errno;
     gmem_dirty(m, first, end - first);
     return 0;
@@ -183,17 +177,23 @@ int gmem_discard(struct gmem *m, uint64_t gpa, uint64_t len)
 
 void gmem_clear(struct gmem *m)
 {
-    if (madvise(m->host, m->size_bytes, MADV_REMOVE) < 0)
+    if (madvise(m->host, m->size_bytes, MADV_DONTNEED) < 0)
         memset(m->host, 0, m->size_bytes);
 }
 
 uint64_t gmem_resident_bytes(const struct gmem *m)
 {
-    struct stat st;
+    unsigned char in[4096];
+    uint64_t pages = m->size_bytes / GMEM_PAGE_BYTES, resident = 0;
 
-    if (fstat(m->fd, &st) < 0)
-        return 0;
-    return (uint64_t)st.st_blocks * 512;
+    for (uint64_t at = 0, n; at < pages; at += n) {
+        n = pages - at < sizeof in ? pages - at : sizeof in;
+        if (mincore(m->host + at * GMEM_PAGE_BYTES, n * GMEM_PAGE_BYTES, in) < 0)
+            return 0;
+        for (uint64_t i = 0; i < n; i++)
+            resident += in[i] & 1;
+    }
+    return resident * GMEM_PAGE_BYTES;
 }
 
 bool gmem_owns(const struct gmem *m, const void *host)

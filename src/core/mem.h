@@ -2,8 +2,8 @@
  *
  * gmem: the RAM of one guest, and the only way from a guest physical address to memory.
  *
- * One sealed memfd, mapped once inside a PROT_NONE reservation with 1 MiB guards on both
- * sides, kept out of core dumps. The guest sees it in two regions: [0, min(size, 3 GiB))
+ * Private memory inside a PROT_NONE reservation with at least 1 MiB of guard on both sides, in
+ * huge pages where the host has them, kept out of core dumps and children. The guest sees it in two regions: [0, min(size, 3 GiB))
  * and, for what is above, [4 GiB, ...): between them lies the hole for devices.
  *
  * Threads: the map never changes while a guest lives, so any thread may read and write
@@ -62,7 +62,7 @@ int gmem_discard(struct gmem *m, uint64_t gpa, uint64_t len);
 /* All pages back to the host, all zero. */
 void gmem_clear(struct gmem *m);
 
-/* Bytes that the host holds for this guest now (blocks of the memfd). */
+/* Bytes that the host holds for this guest now. Costs some ms per 10 GiB. */
 uint64_t gmem_resident_bytes(const struct gmem *m);
 
 /* True if the host address lies in this guest's reservation, guards included (crash handler). */

@@ -137,7 +137,7 @@ struct vm {
 
     /* main's: samples */
     uint64_t sample_ns;
-    uint64_t raw_io_cpu_ns, raw_exits;
+    uint64_t resident_due_ns;
     struct vm_stats *stats;
 
     unsigned nvcpus;

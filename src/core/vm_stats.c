@@ -172,7 +172,10 @@ static void sample_up(struct vm *vm, uint64_t now, double seconds)
     }
     s->cpu = (double)sub(s->cpu_ns, cpu_before) / 1e9 / seconds;
     s->exit_rate = (double)sub(s->exits, exits_before) / seconds;
-    s->memory_resident_bytes = gmem_resident_bytes(vm->mem);
+    if (now >= vm->resident_due_ns) { /* counting takes time: once a second for each 4 GiB */
+        s->memory_resident_bytes = gmem_resident_bytes(vm->mem);
+        vm->resident_due_ns = now + (vm->config->memory_bytes >> 32) * NS_PER_S;
+    }
     s->balloon = vm->board_ops->balloon_get(vm->board, &s->balloon_stats);
     s->ndisks = vm->board_ops->disks(vm->board, s->disks, VM_DISKS_MAX);
     s->pio_unclaimed = bus_unclaimed(vm->pio);
