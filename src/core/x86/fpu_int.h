@@ -33,6 +33,9 @@ enum { EX_I = 1, EX_D = 2, EX_Z = 4, EX_O = 8, EX_U = 16, EX_P = 32 };
 #define FPU_IMM_STEP_VWX 0
 #define FPU_IMM_STEP_VWXi 48
 #define FPU_IMM_STEP_VW0 0
+#define FPU_IMM_STEP_VWU 0
+#define FPU_IMM_STEP_VWUi 24
+#define FPU_IMM_STEP_VWU0 0
 #define FPU_IMM_STEP_VU 0
 #define FPU_IMM_STEP_VUi 24
 #define FPU_IMM_STEP_UVq 0

@@ -103,7 +103,7 @@ static uint64_t emms(struct scpu *c, void *reg, void *rm, uint32_t imm)
     (void)reg;
     (void)rm;
     (void)imm;
-    fpu_to_image(c);
+    fpu_mmx_begin(c); /* TOP = 0, as AMD has it */
     c->fx.ftw = 0;
     c->fpu.where = FPU_IN_IMAGE;
     c->fpu.mmx_slow = 1;

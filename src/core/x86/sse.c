@@ -19,6 +19,9 @@
 #define FORM_VWX FORM_LD, .flags = FPU_SIMD_EX
 #define FORM_VWXi FORM_VWX, .imm_bytes = 1
 #define FORM_VW0 FORM_LD
+#define FORM_VWU FORM_LD
+#define FORM_VWUi FORM_LD, .imm_bytes = 1
+#define FORM_VWU0 FORM_LD
 #define FORM_VU .reg = FPU_XMM, .rm = FPU_XMM, .class = FPU_SSE
 #define FORM_VUi FORM_VU, .imm_bytes = 1
 #define FORM_UVq FORM_VU

@@ -5,8 +5,8 @@
  * disagree with the table. Where an immediate follows there is one copy per immediate that makes
  * a difference, a fixed distance apart (FPU_IMM_STEP), and fpu_bind computes the address.
  *
- * On entry (System V): rdi = scpu, rsi = operand of modrm.reg, rdx = operand of modrm.rm; xmm0,
- * xmm1, mm0, rax, r8 are free. Returns 0 or the flags in rax.
+ * On entry (System V): rdi = scpu, rsi = operand of modrm.reg, rdx = operand of modrm.rm; xmm0-xmm2,
+ * mm0, rax, r8 are free. Returns 0 or the flags in rax.
  *
  * In this file there is nothing for the compiler: assembler macros and their expansion.
  */
@@ -71,6 +71,16 @@ __asm__(
     ".macro form_VW0 pfx map op sel imm id\n"
     " movaps C_FX+160(%rdi), %xmm0\n movaps (%rsi), %xmm1\n insn \\pfx \\map \\op 0 0x0a \\imm\n"
     " movaps %xmm1, (%rsi)\n done\n"
+    ".endm\n"
+    /* SHA: AMD takes its memory operand misaligned, Intel does not; this way both do */
+    ".macro form_VWU pfx map op sel imm id\n"
+    " movaps (%rsi), %xmm0\n movups (%rdx), %xmm1\n insn \\pfx \\map \\op 0 0xc1 \\imm\n"
+    " movaps %xmm0, (%rsi)\n done\n"
+    ".endm\n"
+    ".macro form_VWUi pfx map op sel imm id\n form_VWU \\pfx \\map \\op 0 \\imm \\id\n.endm\n"
+    ".macro form_VWU0 pfx map op sel imm id\n"
+    " movaps C_FX+160(%rdi), %xmm0\n movaps (%rsi), %xmm1\n movups (%rdx), %xmm2\n"
+    " insn \\pfx \\map \\op 0 0xca \\imm\n movaps %xmm1, (%rsi)\n done\n"
     ".endm\n"
     /* reg = f(reg, rm), where the register form is another instruction than the memory form */
     ".macro form_VU pfx map op sel imm id\n"

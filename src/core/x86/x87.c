@@ -47,7 +47,6 @@ static const struct x87_row regs[8][8] = {
     REGS(0xda, 5, "fucompp", 0x02, 0)
     REGS(0xdb, 0, "fcmovnb", 0xff, FLAGS_TOO) REGS(0xdb, 1, "fcmovne", 0xff, FLAGS_TOO)
     REGS(0xdb, 2, "fcmovnbe", 0xff, FLAGS_TOO) REGS(0xdb, 3, "fcmovnu", 0xff, FLAGS_TOO)
-    REGS(0xdb, 4, "feni fdisi fsetpm", 0x13, 0)
     REGS(0xdb, 5, "fucomi", 0xff, FLAGS_TOO) REGS(0xdb, 6, "fcomi", 0xff, FLAGS_TOO)
     REGS(0xdc, 0, "fadd", 0xff, 0) REGS(0xdc, 1, "fmul", 0xff, 0)
     REGS(0xdc, 2, "fcom2", 0xff, 0) REGS(0xdc, 3, "fcomp3", 0xff, 0)
@@ -285,13 +284,29 @@ static uint64_t fnstcw(struct scpu *c, void *reg, void *rm, uint32_t imm)
     return 0;
 }
 
-/* To memory, or to the low 16 bits of RAX. */
 static uint64_t fnstsw(struct scpu *c, void *reg, void *rm, uint32_t imm)
 {
     (void)reg;
     (void)imm;
     uint16_t sw = c->fpu.where == FPU_ON_HOST ? host_fsw() : c->fx.fsw;
     memcpy(rm, &sw, 2);
+    return 0;
+}
+
+/* To AX, whatever REX.B says. */
+static uint64_t fnstsw_ax(struct scpu *c, void *reg, void *rm, uint32_t imm)
+{
+    (void)rm;
+    return fnstsw(c, reg, &c->gpr[X86_RAX], imm);
+}
+
+/* FNENI, FNDISI, FNSETPM of the 8087 and 80287. */
+static uint64_t fn_nothing(struct scpu *c, void *reg, void *rm, uint32_t imm)
+{
+    (void)c;
+    (void)reg;
+    (void)rm;
+    (void)imm;
     return 0;
 }
 
@@ -353,7 +368,8 @@ static const struct fpu_op
     op_fldcw = {X87_OP("fldcw", fldcw, 2, FPU_MEM_READ, FPU_WAITS)},
     op_fnstcw = {X87_OP("fnstcw", fnstcw, 2, FPU_MEM_WRITE, 0)},
     op_fnstsw = {X87_OP("fnstsw", fnstsw, 2, FPU_MEM_WRITE, 0)},
-    op_fnstsw_ax = {X87_OP("fnstsw", fnstsw, 0, FPU_MEM_NONE, 0), .rm = FPU_GPR},
+    op_fnstsw_ax = {X87_OP("fnstsw", fnstsw_ax, 0, FPU_MEM_NONE, 0)},
+    op_fn_nothing = {X87_OP("fneni fndisi fnsetpm", fn_nothing, 0, FPU_MEM_NONE, 0)},
     op_fnclex = {X87_OP("fnclex", fnclex, 0, FPU_MEM_NONE, 0)},
     op_fninit = {X87_OP("fninit", fninit, 0, FPU_MEM_NONE, 0)},
     op_fwait = {.name = "fwait", .fn = fwait, .class = FPU_WAIT, .flags = FPU_WAITS, .feature = FPU_F_BASE};
@@ -371,6 +387,9 @@ static const struct fpu_op *control_lookup(const struct fpu_query *q)
     case 0xdd20: return &op_frstor[f];
     case 0xdd30: return &op_fnsave[f];
     case 0xdd38: return &op_fnstsw;
+    case 0xdbe0:
+    case 0xdbe1:
+    case 0xdbe4: return &op_fn_nothing;
     case 0xdbe2: return &op_fnclex;
     case 0xdbe3: return &op_fninit;
     case 0xdfe0: return &op_fnstsw_ax;

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * compare: everything that an instruction can change, host against ours. What differs by design
+ * is listed here and in docs/CONFORMANCE.md: FCS and FDS, which we store as 0; MXCSR_MASK, for we do
+ * not advertise misaligned SSE; RFLAGS.RF after a fault, which the host's kernel adds to its frame.
+ */
+#include "oracle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void say(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct verdict *v, const char *fmt, ...)
+{
+    size_t n = strlen(v->text);
+    va_list ap;
+
+    v->same = false;
+    va_start(ap, fmt);
+    vsnprintf(v->text + n, sizeof v->text - n, fmt, ap);
+    va_end(ap);
+}
+
+static const char *hex(const uint8_t *p, unsigned n, char *out)
+{
+    for (unsigned i = 0; i < n; i++)
+        sprintf(out + 2 * i, "%02x", p[n - 1 - i]);
+    return out;
+}
+
+static void compare_bytes(struct verdict *v, const char *name, unsigned i, const uint8_t *in, const uint8_t *a,
+                          const uint8_t *b, unsigned n)
+{
+    char t[3][64];
+
+    if (memcmp(a, b, n) != 0)
+        say(v, "  %s%u: before %s\n    host %s\n    ours %s\n", name, i, hex(in, n, t[0]), hex(a, n, t[1]),
+            hex(b, n, t[2]));
+}
+
+static void compare_u64(struct verdict *v, const char *name, uint64_t in, uint64_t a, uint64_t b)
+{
+    if (a != b)
+        say(v, "  %s: before %llx host %llx ours %llx\n", name, (unsigned long long)in, (unsigned long long)a,
+            (unsigned long long)b);
+}
+
+/* MXCSR flags that need not agree when #XM is raised. With overflow or underflow unmasked the host
+ * flags P if the result were inexact with an unbounded exponent, we if the masked one is inexact.
+ * DPPS and DPPD stop at the step that traps, ours goes on. */
+static uint32_t lenient_mxcsr(const struct form *f, const struct orc_result *host)
+{
+    uint32_t mxcsr = host->st.fx.mxcsr, unmasked = ~(mxcsr >> 7) & 0x3f;
+
+    if (host->vec != VEC_XM || !f->decoded)
+        return 0;
+    if (f->insn.mnemonic == ZYDIS_MNEMONIC_DPPS || f->insn.mnemonic == ZYDIS_MNEMONIC_DPPD)
+        return 0x3f;
+    return mxcsr & unmasked & 0x18 ? 0x20 : 0;
+}
+
+static void compare_fx(struct verdict *v, uint32_t lenient, const struct fx_image *in,
+                       const struct fx_image *a, const struct fx_image *b)
+{
+    compare_u64(v, "fcw", in->fcw, a->fcw, b->fcw);
+    compare_u64(v, "fsw", in->fsw, a->fsw, b->fsw);
+    compare_u64(v, "ftw", in->ftw, a->ftw, b->ftw);
+    compare_u64(v, "mxcsr", in->mxcsr, a->mxcsr & ~lenient, b->mxcsr & ~lenient);
+    if (a->fsw & 0x80) { /* else the host does not keep them */
+        compare_u64(v, "fop", in->fop, a->fop, b->fop);
+        compare_u64(v, "fip", in->fip, a->fip, b->fip);
+        compare_u64(v, "fdp", in->fdp, a->fdp, b->fdp);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        compare_bytes(v, "st", i, in->st[i], a->st[i], b->st[i], 10);
+    for (unsigned i = 0; i < 16; i++)
+        compare_bytes(v, "xmm", i, in->xmm[i], a->xmm[i], b->xmm[i], 16);
+}
+
+static uint64_t undefined_flags(const struct form *f)
+{
+    const ZydisAccessedFlags *c = f->decoded ? f->insn.cpu_flags : NULL;
+    return c ? c->undefined & FLAGS_ARITH : 0;
+}
+
+static void compare_flags(const struct form *f, struct verdict *v, uint64_t in, uint64_t a, uint64_t b)
+{
+    uint64_t undef = undefined_flags(f), diff = (a ^ b) & ORC_FLAGS;
+
+    if (diff & ~undef)
+        say(v, "  rflags: before %llx host %llx ours %llx (differ in %llx)\n", (unsigned long long)in,
+            (unsigned long long)(a & ORC_FLAGS), (unsigned long long)(b & ORC_FLAGS), (unsigned long long)diff);
+    else if (diff)
+        v->undefined_differs = true;
+}
+
+static void forgive(const struct orc_case *oc, unsigned where, unsigned n)
+{
+    uint64_t at = oc->ea + where - ORC_ARENA;
+
+    if (at <= ORC_ARENA_BYTES - n)
+        memcpy(soft_arena() + at, native_arena() + at, n);
+}
+
+/* FCS and FDS in a stored environment: ours are 0. MXCSR_MASK: without bit 17. */
+static void forgive_stored(const struct form *f, const struct orc_case *oc)
+{
+    bool small = f->ops[0].size / 8 == 14 || f->ops[0].size / 8 == 94;
+
+    switch (f->decoded ? f->insn.mnemonic : ZYDIS_MNEMONIC_INVALID) {
+    case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FNSAVE:
+        forgive(oc, small ? 8 : 16, 2);
+        forgive(oc, small ? 12 : 24, 2);
+        break;
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXSAVE64:
+        forgive(oc, 28, 4);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Where in a long operand that crosses into nothing the fault is reported is not architectural. */
+static bool same_cr2(const struct form *f, uint64_t a, uint64_t b)
+{
+    return a == b || (f->decoded && f->ops[0].size > 128 && a >> 12 == b >> 12);
+}
+
+static void compare_memory(struct verdict *v, const struct orc_case *oc)
+{
+    const uint8_t *a = native_arena();
+    uint8_t *b = soft_arena();
+    unsigned said = 0;
+    char t[2][64];
+
+    if (memcmp(a, b, ORC_ARENA_BYTES) == 0)
+        return;
+    for (unsigned i = 0; i < ORC_ARENA_BYTES && said < 6; i += 8)
+        if (memcmp(a + i, b + i, 8) != 0) {
+            say(v, "  memory %llx (operand %llx): host %s ours %s\n", ORC_ARENA + i, (unsigned long long)oc->ea,
+                hex(a + i, 8, t[0]), hex(b + i, 8, t[1]));
+            said++;
+        }
+    memcpy(b, a, ORC_ARENA_BYTES);
+}
+
+void compare(const struct form *f, const struct orc_case *oc, const struct orc_result *native,
+             const struct orc_result *soft, struct verdict *v)
+{
+    static const char *const name[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                         "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+
+    v->same = true;
+    v->undefined_differs = false;
+    v->text[0] = 0;
+    if (native->vec != soft->vec || native->err != soft->err || !same_cr2(f, native->cr2, soft->cr2))
+        say(v, "  exception: host %d error %x cr2 %llx, ours %d error %x cr2 %llx\n", native->vec, native->err,
+            (unsigned long long)native->cr2, soft->vec, soft->err, (unsigned long long)soft->cr2);
+    compare_u64(v, "rip", oc->in.rip, native->st.rip, soft->st.rip);
+    for (unsigned i = 0; i < 16; i++)
+        compare_u64(v, name[i], oc->in.gpr[i], native->st.gpr[i], soft->st.gpr[i]);
+    compare_flags(f, v, oc->in.rflags, native->st.rflags, soft->st.rflags);
+    compare_fx(v, lenient_mxcsr(f, native), &oc->in.fx, &native->st.fx, &soft->st.fx);
+    forgive_stored(f, oc);
+    compare_memory(v, oc);
+}

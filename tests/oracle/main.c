@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * oracle: conformance run of the software CPU against the host's. See usage() and
+ * docs/CONFORMANCE.md.
+ */
+#include "oracle.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct options {
+    uint64_t seed;
+    unsigned states;  /* per form and pass */
+    unsigned seconds; /* stop after; 0: one pass */
+    bool forever;
+    bool modes[ORC_MODES];
+    const char *only; /* mnemonic */
+    unsigned show;    /* differences printed per mnemonic */
+    bool verbose;
+};
+
+struct tally {
+    uint64_t forms, states, faults, hidden, skipped, unknown, differ, undefined, hangs;
+};
+
+/* Differences by mnemonic, so that one bug does not hide the next. */
+static unsigned seen[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+static unsigned left_out[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static void print_difference(const struct form *f, const struct orc_case *oc, const struct verdict *v)
+{
+    static const char *const modes[] = {"64", "32", "16"};
+    char text[128];
+
+    form_disasm(f, oc->bytes, text, sizeof text);
+    printf("DIFFER %s-bit ", modes[oc->mode]);
+    for (unsigned i = 0; i < oc->len; i++)
+        printf("%02x ", oc->bytes[i]);
+    printf("  %s\n%s", text, v->text);
+    fflush(stdout);
+}
+
+static bool run_state(const struct form *f, struct orc_case *oc, const struct options *o, struct tally *t)
+{
+    static struct orc_result a, b;
+    static struct verdict v;
+    ZydisMnemonic m = f->decoded ? f->insn.mnemonic : ZYDIS_MNEMONIC_INVALID;
+
+    native_place(oc);
+    soft_place(oc);
+    native_run(oc, &a);
+    soft_run(oc, &b);
+    compare(f, oc, &a, &b, &v);
+    t->states++;
+    t->faults += a.vec >= 0;
+    t->undefined += v.undefined_differs;
+    t->hangs += a.vec == ORC_HANG;
+    if (v.same)
+        return true;
+    t->differ++;
+    if (seen[m]++ < o->show)
+        print_difference(f, oc, &v);
+    return false;
+}
+
+/* Ours alone: not advertised, so #UD. */
+static void run_hidden(const struct form *f, struct rng *r, const struct options *o, struct tally *t)
+{
+    static struct orc_case oc;
+    static struct orc_result b;
+    static struct verdict v;
+
+    t->hidden++;
+    operands_fill(f, r, &oc);
+    soft_place(&oc);
+    soft_run(&oc, &b);
+    memcpy(soft_arena(), native_arena(), ORC_ARENA_BYTES);
+    if (b.vec == VEC_UD)
+        return;
+    t->differ++;
+    snprintf(v.text, sizeof v.text, "  not advertised, but vector %d\n", b.vec);
+    if (seen[f->insn.mnemonic]++ < o->show)
+        print_difference(f, &oc, &v);
+}
+
+static void run_form(const struct form *f, struct rng *r, const struct options *o, struct tally *t)
+{
+    static struct orc_case oc;
+    unsigned n = f->decoded ? o->states : 1;
+
+    if (o->only && (!f->decoded || strcasecmp(ZydisMnemonicGetString(f->insn.mnemonic), o->only) != 0))
+        return;
+    if (f->hidden) {
+        run_hidden(f, r, o, t);
+        return;
+    }
+    if (f->skip) {
+        t->skipped++;
+        left_out[f->insn.mnemonic]++;
+        return;
+    }
+    t->forms++;
+    t->unknown += !f->decoded;
+    for (unsigned i = 0; i < n; i++) {
+        operands_fill(f, r, &oc);
+        if (!run_state(f, &oc, o, t) && i > 2)
+            break;
+    }
+}
+
+static bool run_mode(enum orc_mode m, uint64_t seed, const struct options *o, uint64_t deadline, struct tally *t)
+{
+    struct walk *w = walk_new(m, seed);
+    struct rng r;
+    struct form f;
+    unsigned n = 0;
+    bool in_time = true;
+
+    rng_seed(&r, seed ^ 0x6f7261636c65);
+    while (in_time && walk_next(w, &f)) {
+        run_form(&f, &r, o, t);
+        in_time = ++n % 256 || !deadline || now_ns() < deadline;
+    }
+    walk_free(w);
+    return in_time;
+}
+
+static void print_summary(const struct tally *t, const struct options *o, double seconds)
+{
+    printf("forms %llu (of which %llu no instruction), not advertised %llu, left out %llu\n",
+           (unsigned long long)t->forms, (unsigned long long)t->unknown, (unsigned long long)t->hidden,
+           (unsigned long long)t->skipped);
+    printf("states %llu, faults among them %llu, hangs %llu, %.1f s\n", (unsigned long long)t->states,
+           (unsigned long long)t->faults, (unsigned long long)t->hangs, seconds);
+    printf("differences %llu; only in undefined flags %llu\n", (unsigned long long)t->differ,
+           (unsigned long long)t->undefined);
+    for (unsigned m = 0; m <= ZYDIS_MNEMONIC_MAX_VALUE; m++)
+        if (seen[m])
+            printf("  %-12s differs %u times\n", ZydisMnemonicGetString((ZydisMnemonic)m), seen[m]);
+    for (unsigned m = 0; o->verbose && m <= ZYDIS_MNEMONIC_MAX_VALUE; m++)
+        if (left_out[m])
+            printf("  %-12s left out, %u forms\n", ZydisMnemonicGetString((ZydisMnemonic)m), left_out[m]);
+}
+
+static void usage(void)
+{
+    fputs("usage: oracle [--seed N] [--states N] [--seconds N | --forever] [--mode 64|32|16]...\n"
+          "              [--only MNEMONIC] [--show N] [--verbose]\n"
+          "Runs every instruction form on the host's CPU and on ours and compares the results.\n"
+          "Exit status: 0 no difference, 1 differences, 2 usage, 77 not possible here.\n",
+          stderr);
+    exit(2);
+}
+
+static void parse(struct options *o, int argc, char **argv)
+{
+    static const struct option longopts[] = {
+        {"seed", 1, NULL, 's'}, {"states", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'}, {"forever", 0, NULL, 'f'},
+        {"mode", 1, NULL, 'm'}, {"only", 1, NULL, 'o'}, {"show", 1, NULL, 'd'}, {"verbose", 0, NULL, 'v'}, {0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", longopts, NULL)) != -1)
+        switch (c) {
+        case 's': o->seed = strtoull(optarg, NULL, 0); break;
+        case 'n': o->states = (unsigned)atoi(optarg); break;
+        case 't': o->seconds = (unsigned)atoi(optarg); break;
+        case 'f': o->forever = true; break;
+        case 'o': o->only = optarg; break;
+        case 'd': o->show = (unsigned)atoi(optarg); break;
+        case 'v': o->verbose = true; break;
+        case 'm': o->modes[atoi(optarg) == 64 ? ORC_64 : atoi(optarg) == 32 ? ORC_32 : ORC_16] = true; break;
+        default: usage();
+        }
+    if (optind != argc)
+        usage();
+    if (!o->modes[0] && !o->modes[1] && !o->modes[2])
+        o->modes[0] = o->modes[1] = o->modes[2] = true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.seed = 1, .states = 8, .show = 2};
+    struct tally t = {0};
+    bool in_time = true;
+
+    parse(&o, argc, argv);
+    if (native_init() < 0 || soft_init() < 0)
+        return 77;
+    memcpy(soft_arena(), native_arena(), ORC_ARENA_BYTES);
+    uint64_t start = now_ns(), deadline = o.seconds ? start + o.seconds * 1000000000ull : 0;
+    do {
+        printf("seed %llu\n", (unsigned long long)o.seed);
+        for (unsigned m = 0; m < ORC_MODES; m++) {
+            if (o.modes[m] && !native_has(m))
+                printf("# skip %u-bit mode - no such code segment to be had here\n", 64u >> m);
+            else if (o.modes[m])
+                in_time = in_time && run_mode(m, o.seed, &o, deadline, &t);
+        }
+        o.seed++;
+    } while ((o.forever || o.seconds) && in_time);
+    print_summary(&t, &o, (double)(now_ns() - start) / 1e9);
+    soft_fini();
+    return t.differ ? 1 : 0;
+}
