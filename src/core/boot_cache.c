@@ -43,15 +43,16 @@ static int enter(int dir, const char *name, int flags, bool create)
     return fd;
 }
 
-/* The same for what must be a directory of ours, closed to others, and no symbolic link. */
-static int enter_own(int dir, const char *name, bool create)
+/* The same for what must be a directory of ours, without these rights of others, and no
+ * symbolic link. */
+static int enter_own(int dir, const char *name, mode_t forbidden, bool create)
 {
     int fd = enter(dir, name, O_NOFOLLOW, create);
     struct stat st;
 
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0)
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & forbidden) == 0)
         return fd;
     close(fd);
     return -1;
@@ -79,7 +80,7 @@ static int open_dir(bool create)
 {
     if (cache_off())
         return -1;
-    return enter_own(enter_own(open_base(create), "ruche", create), "unpacked", create);
+    return enter_own(enter_own(open_base(create), "ruche", 022, create), "unpacked", 077, create);
 }
 
 static void name_of(const uint8_t digest[SHA256_BYTES], char name[NAME_BYTES])
@@ -235,7 +236,8 @@ static void store(int dir, const char *name, const uint8_t *frame, size_t len)
 void boot_cache_put(const uint8_t digest[SHA256_BYTES], const uint8_t *data, size_t len)
 {
     LZ4F_preferences_t prefs = {
-        .frameInfo = {.blockSizeID = LZ4F_max4MB, .contentChecksumFlag = LZ4F_contentChecksumEnabled,
+        .frameInfo = {.blockSizeID = LZ4F_max4MB, .blockMode = LZ4F_blockIndependent,
+                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
                       .contentSize = len}};
     size_t room = LZ4F_compressFrameBound(len, &prefs), n;
     int dir = open_dir(true);

@@ -247,14 +247,35 @@ struct boot_kernel_view boot_kernel_view(const struct boot_kernel *k)
                                      .packer = k->packer->name, .from_cache = k->from_cache};
 }
 
-/* Guest memory is clean: pages of zeros are left out, which saves the guest its bss. */
+/* Length of the run of pages at `p` that are all zero, or all not. */
+static size_t page_run(const uint8_t *p, size_t len, bool *zero)
+{
+    size_t at = 0;
+
+    while (at < len) {
+        size_t n = len - at < GMEM_PAGE_BYTES ? len - at : GMEM_PAGE_BYTES;
+        bool z = is_zero(p + at, n);
+
+        if (at > 0 && z != *zero)
+            break;
+        *zero = z;
+        at += n;
+    }
+    return at;
+}
+
+/* Guest memory is clean: pages of zeros are left out, which saves the guest its bss. The other
+ * pages are asked for in one call per run, instead of a page fault for each. */
 static void copy_nonzero(uint8_t *dst, const uint8_t *src, size_t len)
 {
     while (len > 0) {
-        size_t n = len < GMEM_PAGE_BYTES ? len : GMEM_PAGE_BYTES;
+        bool zero = true;
+        size_t n = page_run(src, len, &zero);
 
-        if (!is_zero(src, n))
+        if (!zero) {
+            madvise(dst, n, MADV_POPULATE_WRITE);
             memcpy(dst, src, n);
+        }
         dst += n;
         src += n;
         len -= n;

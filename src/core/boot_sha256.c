@@ -46,21 +46,33 @@ static void expand(uint32_t w[64], const uint8_t block[64])
     }
 }
 
+/* Round `i`. The working variables a..h of the standard are v[-i..7-i] modulo 8, so that they
+ * need not be shifted; `i` is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void turn(uint32_t v[8], int i, uint32_t kw)
+{
+    uint32_t a = v[(0 - i) & 7], b = v[(1 - i) & 7], c = v[(2 - i) & 7];
+    uint32_t e = v[(4 - i) & 7], f = v[(5 - i) & 7], g = v[(6 - i) & 7], *h = &v[(7 - i) & 7];
+    uint32_t t = *h + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + ((e & f) ^ (~e & g)) + kw;
+
+    v[(3 - i) & 7] += t;
+    *h = t + (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+}
+
 static void compress(uint32_t h[8], const uint8_t block[64])
 {
     uint32_t w[64], v[8];
 
     expand(w, block);
     memcpy(v, h, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t s1 = ror(v[4], 6) ^ ror(v[4], 11) ^ ror(v[4], 25);
-        uint32_t t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + K[i] + w[i];
-        uint32_t s0 = ror(v[0], 2) ^ ror(v[0], 13) ^ ror(v[0], 22);
-        uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += t1;
-        v[0] = t1 + t2;
+    for (int i = 0; i < 64; i += 8) {
+        turn(v, 0, K[i] + w[i]);
+        turn(v, 1, K[i + 1] + w[i + 1]);
+        turn(v, 2, K[i + 2] + w[i + 2]);
+        turn(v, 3, K[i + 3] + w[i + 3]);
+        turn(v, 4, K[i + 4] + w[i + 4]);
+        turn(v, 5, K[i + 5] + w[i + 5]);
+        turn(v, 6, K[i + 6] + w[i + 6]);
+        turn(v, 7, K[i + 7] + w[i + 7]);
     }
     for (int i = 0; i < 8; i++)
         h[i] += v[i];
