@@ -44,6 +44,7 @@ class Relay:
         self.begun = self.heard
         self.tar = None
         self.stdin_open = True
+        self.interrupts = 0             # the command gets two, the third one is for us
         self.selector = selectors.DefaultSelector()
         self.selector.register(port, selectors.EVENT_READ)
 
@@ -168,7 +169,8 @@ class Relay:
             if number == signal.SIGWINCH and self.options.tty and self.started:
                 self.send(b"W", struct.pack("<HH", *window_size()))
             elif number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if not self.started or number != signal.SIGINT:
+                self.interrupts += number == signal.SIGINT
+                if not self.started or number != signal.SIGINT or self.interrupts > 2:
                     raise Ended(f"status {128 + number}")
                 self.send(b"K", bytes([number]))
 

@@ -3,6 +3,8 @@
 # What the scripts share: messages, the user's cache, locks.  Sourced by bash scripts, never run.
 # The caller sets PROG (its name in messages) and TREE (the top of the source tree).
 
+shopt -s inherit_errexit                    # or $(...) would go on after a failure
+
 export PATH="$PATH:/usr/sbin:/sbin"         # mke2fs and friends, for users who lack them in PATH
 
 say() { printf '%s: %s\n' "$PROG" "$*" >&2; }
@@ -31,13 +33,21 @@ cache_dir() {
     printf '%s\n' "$dir"
 }
 
-# with_lock FILE COMMAND...: one at a time among all processes of this user.
+# with_lock FILE COMMAND...: one at a time among all processes.  Not to be called where a failure
+# is asked about (if, ||), or the shell would run on after a failure inside COMMAND.
 with_lock() {
-    local file="$1" lock_fd rc=0
-    shift
-    exec {lock_fd}>"$file"
+    local lock_fd
+    exec {lock_fd}>"$1"
     flock "$lock_fd"
-    "$@" || rc=$?
+    shift
+    "$@"
     exec {lock_fd}>&-
-    return "$rc"
+}
+
+# work_dir TEMPLATE: makes a directory, named in REPLY, that goes when this shell ends, however.
+WORK_DIRS=()
+work_dir() {
+    REPLY="$(mktemp -d "$1")"
+    WORK_DIRS+=("$REPLY")
+    trap 'rm -rf "${WORK_DIRS[@]}"' EXIT
 }

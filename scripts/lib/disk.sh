@@ -67,9 +67,8 @@ disk_from_tar() {
 disk_build() {
     local kernel="$1" image="$2" work
     need_tools mmdebstrap:mmdebstrap mke2fs:e2fsprogs fakeroot:fakeroot
-    work="$(mktemp -d "${image%/*}/.disk.XXXXXX")"
-    # shellcheck disable=SC2064
-    trap "rm -rf '$work'" RETURN
+    work_dir "${image%/*}/.disk.XXXXXX"
+    work="$REPLY"
     say "making a Debian system from packages; this takes a minute or two"
     if ! disk_bootstrap "$kernel" "$work" >"$work/root.tar" 2>"$image.log"; then
         tail -n 20 "$image.log" >&2
@@ -78,9 +77,7 @@ disk_build() {
     if [ "$(id -u)" = 0 ]; then
         disk_from_tar "$work/root.tar" "$work/root" "$work/image"
     else
-        export -f disk_from_tar
-        export DISK_SIZE DISK_LABEL
-        fakeroot bash -euc 'disk_from_tar "$@"' _ "$work/root.tar" "$work/root" "$work/image"
+        fakeroot bash -euc '. "$1"; shift; disk_from_tar "$@"' _ "$TREE/scripts/lib/disk.sh" "$work/root.tar" "$work/root" "$work/image"
     fi
     mv "$work/image" "$image"
 }

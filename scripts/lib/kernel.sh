@@ -41,9 +41,8 @@ kernel_fetch() {
     local cache="$1" work package
     [ -z "$(kernel_newest "$cache")" ] || [ "$2" = update ] || return 0
     need_tools apt-get:apt dpkg-deb:dpkg python3:python3 lz4:lz4 busybox:busybox-static
-    work="$(mktemp -d "$cache/.fetch.XXXXXX")"
-    # shellcheck disable=SC2064
-    trap "rm -rf '$work'" RETURN
+    work_dir "$cache/.fetch.XXXXXX"
+    work="$REPLY"
     package="$(apt_download "$work" "$KERNEL_META" kernel_package)"
     [ -n "$package" ] || die "cannot get Debian's cloud kernel; check the network and try again"
     kernel_unpack "$cache" "$work" "$package"

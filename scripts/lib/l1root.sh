@@ -37,7 +37,8 @@ l1_initrd() {
     local dir="$1" kernel="$2" source="$TREE/scripts/kvm/l1init.c" out stage module
     out="$dir/initrd-$(cat "$source" "$kernel/release" "$TREE/scripts/lib/l1root.sh" | hash_of).cpio"
     if [ ! -e "$out" ]; then
-        stage="$(mktemp -d "$dir/stage.XXXXXX")"
+        work_dir "$dir/work.XXXXXX"
+        stage="$REPLY/root"
         mkdir -p "$stage/mod" "$stage/dev" "$stage/proc" "$stage/sys" "$stage/root"
         l1_compile "$stage/init" "$source"
         # shellcheck disable=SC2086
@@ -45,9 +46,8 @@ l1_initrd() {
             strip --strip-debug -o "$stage/mod/${module##*/}" "$kernel/modules/$module"
             echo "/mod/${module##*/}" >>"$stage/mod/order"
         done
-        (cd "$stage" && find . | cpio -o -H newc -R 0:0 --quiet) >"$stage.cpio"
-        mv "$stage.cpio" "$out"
-        rm -rf "$stage"
+        (cd "$stage" && find . | cpio -o -H newc -R 0:0 --quiet) >"$stage/../cpio"
+        mv "$stage/../cpio" "$out"
         keep_newest 3 "$dir"/initrd-*.cpio
     fi
     echo "$out"
@@ -139,16 +139,17 @@ dynamic_programs() {
 }
 
 # copy_list LIST ROOT: the paths in LIST (ended by NUL) go below ROOT, links followed; hard links
-# where the system lets us, which costs nothing, else copies.
+# where the system lets us, which costs nothing, else copies. A file that goes away meanwhile, as
+# in a build that runs beside us, is missing there and no more.
 copy_list() {
     xargs -0r cp -rL --link --remove-destination --parents -t "$2" <"$1" 2>/dev/null ||
-        xargs -0r cp -rL --remove-destination --parents -t "$2" <"$1"
+        xargs -0r cp -rL --remove-destination --parents -t "$2" <"$1" || :
 }
 
 # The same for the tree, whose symbolic links stay what they are.
 copy_links() {
     xargs -0r cp -d --link --parents -t "$2" <"$1" 2>/dev/null ||
-        xargs -0r cp -d --remove-destination --parents -t "$2" <"$1"
+        xargs -0r cp -d --remove-destination --parents -t "$2" <"$1" || :
 }
 
 l1_skeleton() {
@@ -166,6 +167,21 @@ l1_skeleton() {
     : >"$root/etc/fstab"
 }
 
+# l1_fill WORK: makes WORK/root from the lists WORK/system and WORK/tree.
+l1_fill() {
+    local work="$1" file
+    l1_skeleton "$work/root"
+    { (cd "$TREE" && dynamic_programs <"$work/tree")
+      tr '\n' '\0' <"$work/system" | dynamic_programs; } | libraries_of >"$work/libs"
+    sort -u "$work/system" "$work/libs" | while read -r file; do
+        [ ! -e "$file" ] || printf '%s\0' "$file"
+    done >"$work/all"
+    copy_list "$work/all" "$work/root"
+    busybox --install -s "$work/root/usr/bin" 2>/dev/null || :
+    mkdir -p "$work/root$TREE"
+    (cd "$TREE" && copy_links "$work/tree" "$work/root$TREE")
+}
+
 # Space for what the command writes: the image is sparse, and what is written is thrown away.
 L1_ROOT_SIZE=4G
 
@@ -177,32 +193,23 @@ l1_make_image() {
 }
 
 l1_root() {
-    local dir="$1" key out stage list
+    local dir="$1" key out work
     shift
-    list="$(mktemp -d "$dir/list.XXXXXX")"
-    tree_files >"$list/tree"
-    system_files "$@" >"$list/system"
-    key="$( (cat "$TREE/scripts/lib/l1root.sh" "$list/system"
-        (cd "$TREE" && xargs -0r stat -c '%n %s %y %f' <"$list/tree")
-        xargs -d '\n' -r stat -L -c '%n %s %Y' <"$list/system") 2>/dev/null | hash_of)"
+    work_dir "$dir/work.XXXXXX"
+    work="$REPLY"
+    tree_files >"$work/tree"
+    system_files "$@" >"$work/system"
+    key="$({
+        cat "$TREE/scripts/lib/l1root.sh" "$work/system"
+        (cd "$TREE" && xargs -0r stat -c '%n %s %y %f' <"$work/tree") || :
+        xargs -d '\n' -r stat -L -c '%n %s %Y' <"$work/system" || :
+    } 2>/dev/null | hash_of)"
     out="$dir/root-$key.img"
     if [ ! -e "$out" ]; then
-        stage="$(mktemp -d "$dir/stage.XXXXXX")"
-        l1_skeleton "$stage"
-        (cd "$TREE" && dynamic_programs <"$list/tree" && tr '\n' '\0' <"$list/system" |
-            dynamic_programs) | libraries_of >"$list/libs"
-        sort -u "$list/system" "$list/libs" | while read -r file; do
-            [ ! -e "$file" ] || printf '%s\0' "$file"
-        done >"$list/all"
-        copy_list "$list/all" "$stage"
-        busybox --install -s "$stage/usr/bin" 2>/dev/null || :
-        mkdir -p "$stage$TREE"
-        (cd "$TREE" && copy_links "$list/tree" "$stage$TREE")
-        l1_make_image "$stage" "$stage.img"
-        mv "$stage.img" "$out"
-        rm -rf "$stage"
+        l1_fill "$work"
+        l1_make_image "$work/root" "$work/img"
+        mv "$work/img" "$out"
     fi
-    rm -rf "$list"
     touch "$out"
     keep_newest 4 "$dir"/root-*.img
     echo "$out"
