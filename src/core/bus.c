@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bus: see bus.h. The map is a short array searched linearly (a board has some twenty
- * regions, and the last hit is tried first); a read-write lock lets vCPUs look up at once.
+ * bus: see bus.h. The map is a short array searched linearly: a board has some twenty regions,
+ * and the last hit is tried first. Every exit passes here, so that a look costs no lock.
  */
 #include "core/bus.h"
 
@@ -14,11 +14,14 @@ enum { BUS_MAX_REGIONS = 128, BUS_MAX_DOORBELLS = 256 };
 
 struct bus {
     const char *name;
-    pthread_rwlock_t map_lock; /* protects the two arrays and what bus.h says of a region */
+    pthread_mutex_t map_lock; /* held to change the map */
+    _Atomic uint32_t seq;     /* odd while it changes; partner: bus_find */
+    _Atomic bool overlaps;    /* two shown regions share an address: order of addition decides */
     struct bus_region *region[BUS_MAX_REGIONS];
-    unsigned nregions;
+    _Atomic unsigned nregions;
     struct bus_doorbell *doorbell[BUS_MAX_DOORBELLS];
-    unsigned ndoorbells;
+    _Atomic unsigned ndoorbells;
+    _Atomic uint64_t bell_first, bell_last; /* all shown doorbells are in here: most writes are not */
     struct bus_doorbell_listener listener;
     _Atomic unsigned last; /* index of the region hit last: a hint, any value is legal */
     _Atomic uint64_t unclaimed, refused;
@@ -31,7 +34,7 @@ struct bus *bus_new(const char *name)
     if (!b)
         return NULL;
     b->name = name;
-    pthread_rwlock_init(&b->map_lock, NULL);
+    pthread_mutex_init(&b->map_lock, NULL);
     return b;
 }
 
@@ -43,7 +46,7 @@ void bus_free(struct bus *b)
         free(b->region[i]);
     for (unsigned i = 0; i < b->ndoorbells; i++)
         free(b->doorbell[i]);
-    pthread_rwlock_destroy(&b->map_lock);
+    pthread_mutex_destroy(&b->map_lock);
     free(b);
 }
 
@@ -66,23 +69,59 @@ static int bus_check_free(struct bus *b, const char *name, uint64_t base, uint64
     return 0;
 }
 
+/* The map is about to change, and has changed: who looks meanwhile looks again. */
+static void map_change(struct bus *b)
+{
+    pthread_mutex_lock(&b->map_lock);
+    b->seq++;
+}
+
+static void map_changed(struct bus *b)
+{
+    bool overlaps = false;
+
+    for (unsigned i = 0; i < b->nregions && !overlaps; i++)
+        for (unsigned k = 0; k < i && !overlaps; k++)
+            overlaps = b->region[k]->shown &&
+                       regions_overlap(b->region[i], b->region[k]->base, b->region[k]->len);
+    b->overlaps = overlaps;
+    b->seq++;
+    pthread_mutex_unlock(&b->map_lock);
+}
+
+static struct bus_region *region_dup(const struct bus_region *proto)
+{
+    struct bus_region *r = calloc(1, sizeof *r);
+
+    if (r) {
+        r->name = proto->name;
+        r->base = proto->base;
+        r->len = proto->len;
+        r->shown = proto->shown;
+        r->ops = proto->ops;
+        r->dev = proto->dev;
+        r->lock = proto->lock;
+    }
+    return r;
+}
+
 static struct bus_region *bus_insert(struct bus *b, const struct bus_region *proto, struct err *e)
 {
     struct bus_region *r = NULL;
 
-    pthread_rwlock_wrlock(&b->map_lock);
+    map_change(b);
     if (b->nregions == BUS_MAX_REGIONS) {
         err_set(e, ENOSPC, "the %s bus is full", b->name);
     } else if (!proto->shown || bus_check_free(b, proto->name, proto->base, proto->len, e) == 0) {
-        r = calloc(1, sizeof *r);
+        r = region_dup(proto);
         if (r) {
-            memcpy(r, proto, sizeof *r);
-            b->region[b->nregions++] = r;
+            b->region[b->nregions] = r;
+            b->nregions++;
         } else {
             err_set(e, ENOMEM, "out of memory");
         }
     }
-    pthread_rwlock_unlock(&b->map_lock);
+    map_changed(b);
     return r;
 }
 
@@ -106,24 +145,24 @@ struct bus_region *bus_add_hidden(struct bus *b, const char *name, uint64_t len,
 
 void bus_show(struct bus *b, struct bus_region *r, uint64_t base)
 {
-    pthread_rwlock_wrlock(&b->map_lock);
+    map_change(b);
     r->base = base;
     r->shown = base + r->len > base;
-    pthread_rwlock_unlock(&b->map_lock);
+    map_changed(b);
 }
 
 void bus_hide(struct bus *b, struct bus_region *r)
 {
-    pthread_rwlock_wrlock(&b->map_lock);
+    map_change(b);
     r->shown = false;
-    pthread_rwlock_unlock(&b->map_lock);
+    map_changed(b);
 }
 
 struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, struct err *e)
 {
     struct bus_doorbell *d = NULL;
 
-    pthread_rwlock_wrlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock);
     if (b->ndoorbells < BUS_MAX_DOORBELLS)
         d = calloc(1, sizeof *d);
     if (d) {
@@ -132,20 +171,37 @@ struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, struct err *e)
     } else {
         err_set(e, ENOSPC, "the %s bus has no room for another doorbell", b->name);
     }
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_unlock(&b->map_lock);
     return d;
+}
+
+static void doorbell_bounds(struct bus *b)
+{
+    uint64_t first = UINT64_MAX, last = 0;
+
+    for (unsigned i = 0; i < b->ndoorbells; i++) {
+        const struct bus_doorbell *d = b->doorbell[i];
+
+        if (d->shown) {
+            first = d->addr < first ? d->addr : first;
+            last = d->addr > last ? d->addr : last;
+        }
+    }
+    b->bell_first = first;
+    b->bell_last = last;
 }
 
 static void doorbell_set(struct bus *b, struct bus_doorbell *d, bool shown, uint64_t addr)
 {
-    pthread_rwlock_wrlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock);
     if (d->shown != shown || d->addr != addr) {
         d->shown = shown;
         d->addr = addr;
+        doorbell_bounds(b);
         if (b->listener.changed)
             b->listener.changed(b->listener.opaque);
     }
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_unlock(&b->map_lock);
 }
 
 void bus_show_doorbell(struct bus *b, struct bus_doorbell *d, uint64_t addr)
@@ -160,16 +216,16 @@ void bus_hide_doorbell(struct bus *b, struct bus_doorbell *d)
 
 void bus_set_doorbell_listener(struct bus *b, const struct bus_doorbell_listener *l)
 {
-    pthread_rwlock_wrlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock);
     b->listener = *l;
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_unlock(&b->map_lock);
 }
 
 unsigned bus_doorbells(struct bus *b, struct bus_doorbell *out, unsigned max)
 {
     unsigned n = 0;
 
-    pthread_rwlock_rdlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock);
     for (unsigned i = 0; i < b->ndoorbells; i++) {
         if (!b->doorbell[i]->shown)
             continue;
@@ -177,7 +233,7 @@ unsigned bus_doorbells(struct bus *b, struct bus_doorbell *out, unsigned max)
             out[n] = *b->doorbell[i];
         n++;
     }
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_unlock(&b->map_lock);
     return n;
 }
 
@@ -186,18 +242,13 @@ static bool region_has(const struct bus_region *r, uint64_t addr)
     return r->shown && addr - r->base < r->len;
 }
 
-static struct bus_region *bus_find_locked(struct bus *b, uint64_t addr)
+static struct bus_region *bus_look(struct bus *b, uint64_t addr)
 {
-    unsigned last = b->last;
+    unsigned n = b->nregions, last = b->last;
 
-    /* only a hint that cannot be shadowed: an overlap is resolved by order of addition */
-    if (last < b->nregions && region_has(b->region[last], addr)) {
-        for (unsigned i = 0; i < last; i++)
-            if (region_has(b->region[i], addr))
-                return b->region[i];
+    if (last < n && !b->overlaps && region_has(b->region[last], addr))
         return b->region[last];
-    }
-    for (unsigned i = 0; i < b->nregions; i++) {
+    for (unsigned i = 0; i < n; i++) {
         if (region_has(b->region[i], addr)) {
             b->last = i;
             return b->region[i];
@@ -206,18 +257,27 @@ static struct bus_region *bus_find_locked(struct bus *b, uint64_t addr)
     return NULL;
 }
 
-/* The region at `addr` and the offset in it, or NULL. Safe to use unlocked: regions live on. */
+/* The region at `addr`, the offset in it and the bytes left there, or NULL. Regions live on,
+ * so that what was found may be used even if it is moved now. */
 static struct bus_region *bus_find(struct bus *b, uint64_t addr, uint64_t *off, uint64_t *room)
 {
     struct bus_region *r;
+    uint32_t seq;
 
-    pthread_rwlock_rdlock(&b->map_lock);
-    r = bus_find_locked(b, addr);
-    if (r) {
-        *off = addr - r->base;
-        *room = r->len - *off;
+    for (int tries = 0; tries < 3; tries++) {
+        seq = b->seq;
+        r = bus_look(b, addr);
+        *off = r ? addr - r->base : 0;
+        if (!(seq & 1) && seq == b->seq)
+            goto found;
     }
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock); /* a guest that moves its BARs all the time waits */
+    r = bus_look(b, addr);
+    *off = r ? addr - r->base : 0;
+    pthread_mutex_unlock(&b->map_lock);
+found:
+    if (r)
+        *room = r->len - *off;
     return r;
 }
 
@@ -292,13 +352,13 @@ static int bus_find_doorbell(struct bus *b, uint64_t addr)
 {
     int fd = -1;
 
-    if (b->ndoorbells == 0)
+    if (b->ndoorbells == 0 || addr < b->bell_first || addr > b->bell_last)
         return -1;
-    pthread_rwlock_rdlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock);
     for (unsigned i = 0; i < b->ndoorbells && fd < 0; i++)
         if (b->doorbell[i]->shown && b->doorbell[i]->addr == addr)
             fd = b->doorbell[i]->eventfd;
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_unlock(&b->map_lock);
     return fd;
 }
 
@@ -325,8 +385,8 @@ uint64_t bus_refused(const struct bus *b)
 
 void bus_each(struct bus *b, void (*fn)(void *arg, const struct bus_region *r), void *arg)
 {
-    pthread_rwlock_rdlock(&b->map_lock);
+    pthread_mutex_lock(&b->map_lock);
     for (unsigned i = 0; i < b->nregions; i++)
         fn(arg, b->region[i]);
-    pthread_rwlock_unlock(&b->map_lock);
+    pthread_mutex_unlock(&b->map_lock);
 }

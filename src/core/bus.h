@@ -10,8 +10,8 @@
  * A doorbell is an address where a write, of any width, only signals an eventfd: the
  * accelerator may serve it in the kernel (ioeventfd); where it does not, the bus does.
  *
- * Threads: vCPU threads look up concurrently under the map's lock and call the device with
- * the map unlocked and the region's own `lock` held. Regions may be moved, hidden and shown
+ * Threads: vCPU threads look up without a lock (a sequence count tells them to look again
+ * when the map has changed meanwhile) and call the device with the region's own `lock` held. Regions may be moved, hidden and shown
  * at any time (a guest programs BARs); they are freed only with the bus.
  */
 #ifndef RUCHE_CORE_BUS_H
@@ -38,8 +38,9 @@ struct bus;
 
 struct bus_region {
     const char *name;          /* device, for the exit table */
-    uint64_t base, len;        /* protected by the bus' lock */
-    bool shown;                /* likewise */
+    uint64_t len;              /* fixed */
+    _Atomic uint64_t base;     /* written under the map's lock; partner: bus_find */
+    _Atomic bool shown;        /* likewise */
     const struct bus_ops *ops; /* fixed */
     void *dev;
     pthread_mutex_t *lock;     /* held around ops; NULL: the device locks for itself */
