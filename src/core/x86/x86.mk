@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The software CPU. While a guest runs the host's FPU holds the guest's state (fpu.h), so nothing
 # here may be compiled to use it.
-$(V)/src/core/x86/%.o: CFLAGS += -mgeneral-regs-only
+$(V)/src/core/x86/%.o: CFLAGS += -mgeneral-regs-only -fno-stack-protector -fcf-protection=none
 
 include src/core/x86/fpu.mk
+
+# A runner for work on the CPU: `make softrun`.
+softrun: $(V)/softrun
+.PHONY: softrun
+$(V)/softrun: tests/soft/softrun.c $(V)/libruche.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -pthread -Itests -o $@ $< $(V)/libruche.a $(LIBS)
