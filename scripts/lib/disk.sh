@@ -72,7 +72,8 @@ disk_build() {
     say "making a Debian system from packages; this takes a minute or two"
     if ! disk_bootstrap "$kernel" "$work" >"$work/root.tar" 2>"$image.log"; then
         tail -n 20 "$image.log" >&2
-        die "mmdebstrap failed; all it said is in $image.log"
+        die "mmdebstrap failed; all it said is in $image.log. A user needs user namespaces and a
+line in /etc/subuid for it; root needs neither"
     fi
     if [ "$(id -u)" = 0 ]; then
         disk_from_tar "$work/root.tar" "$work/root" "$work/image"
