@@ -96,6 +96,8 @@ static void program_locked(struct vclock *c)
         uint64_t due = c->heap[0]->due_ns;
 
         at = due > c->base_ns ? c->host_ns + (due - c->base_ns) : 1;
+        if (at < c->host_ns && due > c->base_ns)
+            at = UINT64_MAX; /* a guest may ask for the end of time */
         its.it_value.tv_sec = (time_t)(at / NS_PER_S);
         its.it_value.tv_nsec = (long)(at % NS_PER_S);
     }
@@ -219,15 +221,16 @@ void vclock_step(struct vclock *c, uint64_t ns)
     struct vtimer *t;
 
     pthread_mutex_lock(&c->lock);
-    end = c->base_ns + ns;
-    while ((t = take_due_locked(c, end)) != NULL) {
+    end = c->base_ns + (c->paused ? 0 : ns);
+    while (!c->paused && (t = take_due_locked(c, end)) != NULL) {
         if (t->due_ns > c->base_ns)
             c->base_ns = t->due_ns;
         pthread_mutex_unlock(&c->lock);
         t->fn(t->arg);
         pthread_mutex_lock(&c->lock);
     }
-    c->base_ns = end;
+    if (!c->paused) /* a timer may have paused the clock, at its own time */
+        c->base_ns = end;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -257,6 +260,10 @@ void vtimer_arm(struct vtimer *t, uint64_t due_ns)
     bool earliest;
 
     pthread_mutex_lock(&c->lock);
+    if (t->armed && t->due_ns == due_ns) { /* devices re-arm whenever they look; no system call */
+        pthread_mutex_unlock(&c->lock);
+        return;
+    }
     earliest = t->armed && t->slot == 0;
     if (t->armed)
         heap_remove(c, t);
@@ -266,7 +273,7 @@ void vtimer_arm(struct vtimer *t, uint64_t due_ns)
         heap_put(c, c->nheap++, t);
         heap_up(c, t->slot);
     }
-    if (earliest || t->slot == 0)
+    if (earliest || (t->armed && t->slot == 0))
         program_locked(c);
     pthread_mutex_unlock(&c->lock);
 }
