@@ -213,8 +213,9 @@ int boot_elf_parse(const struct boot_source *s, struct boot_elf *out, struct err
     return r;
 }
 
-/* Nothing may be loaded over the BIOS area: there is video memory on a PC, and our ACPI
- * tables. The sum of all segments is bounded so that overlapping ones cannot cost more time
+/* Nothing may be loaded where a PC has video memory and we have ACPI tables. The last 64 KiB
+ * below 1 MiB are left alone by both, and linkers like to put the page with the ELF header of a
+ * kernel linked to 1 MiB there. The sum of all segments is bounded so that overlapping ones cannot cost more time
  * than the guest has memory. */
 int boot_elf_check_ram(const struct boot_elf *f, const struct boot_file *k,
                        const struct boot_ram *ram, struct boot_busy *busy, struct err *e)
@@ -231,7 +232,7 @@ int boot_elf_check_ram(const struct boot_elf *f, const struct boot_file *k,
         const struct boot_seg *g = &f->segs[i];
 
         sum += g->memsz;
-        if (g->paddr < BOOT_HIGH_START && g->paddr + g->memsz > BOOT_LOW_END)
+        if (g->paddr < BOOT_TABLES_END && g->paddr + g->memsz > BOOT_LOW_END)
             return err_set(e, EINVAL, "kernel %s has a segment at 0x%llx in the BIOS area (0x%x to 1M); "
                                       "link it to 1M or higher", k->path, (unsigned long long)g->paddr,
                            BOOT_LOW_END);

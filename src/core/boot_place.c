@@ -51,14 +51,6 @@ int boot_busy_add(struct boot_busy *b, uint64_t start, uint64_t size)
     return 0;
 }
 
-bool boot_is_free(const struct boot_busy *b, uint64_t start, uint64_t size)
-{
-    for (unsigned i = 0; i < b->n; i++)
-        if (start < b->r[i].end && start + size > b->r[i].start)
-            return false;
-    return true;
-}
-
 bool boot_place_high(const struct boot_busy *b, uint64_t lo, uint64_t hi, uint64_t size,
                      uint64_t align, uint64_t *gpa)
 {

@@ -99,7 +99,8 @@ enum {
     BOOT_CMDLINE_GPA = 0x20000,
     BOOT_CMDLINE_MAX = 0x10000, /* with its NUL */
     BOOT_LOW_END = 0x9fc00,     /* end of conventional memory */
-    BOOT_BIOS_START = 0xe0000,  /* ACPI tables from here to 1 MiB */
+    BOOT_BIOS_START = 0xe0000,  /* ACPI tables from here */
+    BOOT_TABLES_END = 0xf0000,  /* to here, with 64 vCPUs and more */
     BOOT_HIGH_START = 0x100000,
     BOOT_BUSY_MAX = 40,
     BOOT_MEMMAP_MAX = 6,
@@ -131,7 +132,6 @@ struct boot_ram boot_ram_of(uint64_t size_bytes);
 unsigned boot_memmap(const struct boot_ram *ram, struct boot_mem out[BOOT_MEMMAP_MAX]);
 /* -EINVAL, table full: more ranges than BOOT_BUSY_MAX. Empty ranges are ignored. */
 int boot_busy_add(struct boot_busy *b, uint64_t start, uint64_t size) RUCHE_MUST_CHECK;
-bool boot_is_free(const struct boot_busy *b, uint64_t start, uint64_t size);
 /* Highest, lowest place of `size` bytes inside [lo, hi); `align` a power of two. False: none. */
 bool boot_place_high(const struct boot_busy *b, uint64_t lo, uint64_t hi, uint64_t size,
                      uint64_t align, uint64_t *gpa);

@@ -213,11 +213,21 @@ static void elf_in_bad_places_is_refused(void **state)
 {
     (void)state;
     assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0x9f000}), "BIOS area");
-    assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0xfff00}), "BIOS area");
+    assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0xef000}), "BIOS area");
     assert_refused(guest_of(&(struct small){.pvh = true, .paddr = MIB(16) - 0x1000}),
                    "set memory: 32M or more");
     assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0xfffff000}), "needs memory up to");
     assert_refused(guest_of(&(struct small){.pvh = true, .entry = 0x5000}), "where it loads nothing");
+}
+
+static void the_page_below_1m_may_hold_the_headers_of_a_kernel(void **state)
+{
+    struct guest g = guest_of(&(struct small){.multiboot = true, .paddr = 0xff000});
+
+    (void)state;
+    guest_boot(&g);
+    assert_int_equal(g.r.rip, 0xff000 + SMALL_ENTRY);
+    guest_end(&g);
 }
 
 /* ---- Multiboot ---- */
@@ -550,6 +560,7 @@ int main(void)
         cmocka_unit_test(pvh_wins_over_multiboot),
         cmocka_unit_test(structures_keep_clear_of_a_kernel_in_low_memory),
         cmocka_unit_test(elf_in_bad_places_is_refused),
+        cmocka_unit_test(the_page_below_1m_may_hold_the_headers_of_a_kernel),
         cmocka_unit_test(multiboot_elf_is_entered_with_its_info),
         cmocka_unit_test(a_virtual_entry_point_is_translated),
         cmocka_unit_test(multiboot_flat_is_loaded_by_its_address_fields),
