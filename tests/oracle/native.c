@@ -24,7 +24,6 @@
 
 #define CTX 0x10010000
 #define TRAMP 0x10020000
-#define EDGE 0x10030000
 
 /* Offsets are known to the assembly below. */
 struct ctx {
@@ -176,12 +175,9 @@ static int map_all(void)
     uint64_t guarded = ORC_ARENA - ORC_GUARD_BYTES;
 
     if (map_at(ORC_CODE, ORC_CODE_BYTES, rwx) || map_at(CTX, 4096, rw) || map_at(TRAMP, 4096, rwx) ||
-        map_at(EDGE, 8192, rwx) || map_at(guarded, ORC_ARENA_BYTES + 2 * ORC_GUARD_BYTES, PROT_NONE))
+        map_at(guarded, ORC_ARENA_BYTES + 2 * ORC_GUARD_BYTES, PROT_NONE))
         return -1;
-    if (mprotect((void *)(EDGE + 4096ull), 4096, PROT_NONE) ||
-        mprotect((void *)ORC_ARENA, ORC_ARENA_BYTES, rw))
-        return -1;
-    return 0;
+    return mprotect((void *)ORC_ARENA, ORC_ARENA_BYTES, rw);
 }
 
 static void trap_signals(void)
@@ -326,6 +322,7 @@ static void store_result(const struct orc_case *oc, struct orc_result *out)
                          : oc->mode == ORC_64 ? ctx->gpr_out[i] : (uint32_t)ctx->gpr_out[i];
     out->st.rflags = ctx->flags_out;
     memcpy(&out->st.fx, (const void *)&ctx->fx_out, sizeof out->st.fx);
+    out->no_pointers = false;
     out->vec = run.vec;
     out->err = 0;
     out->cr2 = 0;
@@ -344,17 +341,6 @@ void native_run(const struct orc_case *oc, struct orc_result *out)
     load_ctx(oc);
     call_tramp(oc->mode);
     store_result(oc, out);
-}
-
-void native_run_edge(const uint8_t *bytes, unsigned len, const struct orc_state *in, struct orc_result *out)
-{
-    struct orc_case oc = {.mode = ORC_64, .len = len, .in = *in};
-
-    memcpy((void *)(EDGE + 4096ull - len), bytes, len);
-    load_ctx(&oc);
-    ctx->entry = EDGE + 4096ull - len;
-    call_tramp(ORC_64);
-    store_result(&oc, out);
 }
 
 uint64_t native_seg_base(unsigned seg)

@@ -47,18 +47,34 @@ struct orc_result {
     int vec; /* exception, or ORC_NO_FAULT, ORC_HANG */
     uint32_t err;
     uint64_t cr2; /* of #PF */
+    bool no_pointers; /* FIP, FDP and FOP are not those of the instruction in question */
 };
+
+enum { ORC_CASE_BYTES = 160 };
 
 /* One instruction at ORC_CODE + at. Where it may go on is known to the native half only if it
  * is the next instruction or one of taken[]. */
 struct orc_case {
     enum orc_mode mode;
-    uint8_t bytes[16];
+    uint8_t bytes[ORC_CASE_BYTES]; /* at most 15; more where equiv.c needs a sequence */
     unsigned len;
     uint32_t at;
     uint32_t taken[2]; /* offsets in the code */
     uint64_t ea;       /* linear address of the memory operand, if any */
     struct orc_state in;
+};
+
+/* An instruction form: all but values. */
+struct form {
+    enum orc_mode mode;
+    uint8_t bytes[16];
+    unsigned len;
+    ZydisDecodedInstruction insn;
+    ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+    bool decoded;      /* Zydis knows it: the two above are valid */
+    const char *prefix; /* as named in the summary */
+    const char *skip;  /* why it cannot be run natively */
+    bool hidden;       /* not advertised: must be #UD on ours, is not run natively */
 };
 
 /* native.c: 0, or -1 with a reason on stderr. `code` bytes behind the instruction are ours. */
@@ -68,8 +84,12 @@ void native_place(const struct orc_case *oc); /* after each change of mode, byte
 void native_run(const struct orc_case *oc, struct orc_result *out);
 uint8_t *native_arena(void);
 uint64_t native_seg_base(unsigned seg); /* X86_FS, X86_GS in 64-bit mode */
-/* Executes at the end of a page with nothing behind: what a decoder needs. */
-void native_run_edge(const uint8_t *bytes, unsigned len, const struct orc_state *in, struct orc_result *out);
+
+/* equiv.c: where the host has no 16 or 32-bit code segments (some hypervisors offer none), what an
+ * instruction of these modes does, from 64-bit instructions that do the same, or from a model.
+ * False: neither is known; nothing was run. */
+bool equiv_run(const struct form *f, const struct orc_case *oc, struct orc_result *out);
+bool model_run(const struct form *f, const struct orc_case *oc, struct orc_result *out); /* model.c */
 
 /* soft.c: the same on the software CPU. */
 int soft_init(void);
@@ -94,18 +114,7 @@ uint64_t value_int(struct rng *r);             /* near limits and powers of two 
 void value_state(struct rng *r, struct orc_state *s, bool unmask);
 void value_bytes(struct rng *r, uint8_t *p, size_t n); /* integers and floating point of all sizes */
 
-/* forms.c: an instruction form without values, and the walk over all of them. */
-struct form {
-    enum orc_mode mode;
-    uint8_t bytes[16];
-    unsigned len;
-    ZydisDecodedInstruction insn;
-    ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
-    bool decoded;      /* Zydis knows it: the two above are valid */
-    const char *prefix; /* as named in the summary */
-    const char *skip;  /* why it cannot be run natively */
-    bool hidden;       /* not advertised: must be #UD on ours, is not run natively */
-};
+/* forms.c: the walk over all forms of a mode. */
 struct walk;
 struct walk *walk_new(enum orc_mode m, uint64_t seed);
 void walk_free(struct walk *w);
