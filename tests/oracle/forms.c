@@ -9,6 +9,7 @@
  */
 #include "oracle.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,14 @@ static const struct prefix *prefix_table(enum orc_mode m, unsigned *n)
     return m == ORC_64 ? prefixes64 : prefixes32;
 }
 
+/* Near branches with 66 in 64-bit mode: Intel ignores the prefix. */
+static bool host_is_amd(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx;
+}
+
 struct walk *walk_new(enum orc_mode m, uint64_t seed)
 {
     static const ZydisMachineMode mm[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LEGACY_32,
@@ -103,6 +112,7 @@ struct walk *walk_new(enum orc_mode m, uint64_t seed)
     w->mode = m;
     rng_seed(&w->r, seed);
     ZydisDecoderInit(&w->dec, mm[m], sw[m]);
+    ZydisDecoderEnableMode(&w->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, host_is_amd());
     return w;
 }
 

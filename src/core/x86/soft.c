@@ -11,6 +11,7 @@
 #include "core/x86/fpu.h"
 #include "core/x86/handlers.h"
 #include "core/x86/io.h"
+#include "core/x86/step.h"
 #include "core/x86/svm.h"
 
 #include <cpuid.h>
@@ -421,6 +422,28 @@ static int soft_vcpu_run(struct accel_vcpu *v)
         x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
     c->host->handle(c->host->opaque, &x);
     return 0;
+}
+
+struct scpu *soft_scpu(struct accel_vcpu *v)
+{
+    return &v->c;
+}
+
+void soft_run_to_exception(struct accel_vcpu *v, bool single, unsigned max_blocks)
+{
+    struct scpu *c = &v->c;
+
+    svm_enter(c->vm);
+    fpu_enter(c);
+    for (unsigned i = 0; i < max_blocks && c->exc.kind == EXC_NONE && !c->halted; i++) {
+        serve_requests(c);
+        if (single)
+            single_step(c);
+        else
+            run_blocks(c);
+    }
+    fpu_leave(c);
+    svm_exit(c->vm);
 }
 
 static void soft_vcpu_kick(struct accel_vcpu *v)
