@@ -19,6 +19,8 @@
 #include "devices/blkfile.h"
 #include "devices/debug_ports.h"
 #include "devices/i8042.h"
+#include "devices/i8254.h"
+#include "devices/irqchip.h"
 #include "devices/mc146818.h"
 #include "devices/ns16550.h"
 #include "devices/pc_map.h"
@@ -48,6 +50,8 @@ struct com_host {
 struct board {
     const struct vm_config *config;
     struct board_env env;
+    struct irqchip_dev *irqchip; /* NULL: the engine has the controllers */
+    struct i8254 *pit;           /* likewise */
     struct ns16550 *com[COMS];
     struct com_host com_host[COMS];
     struct acpi_pm *pm;
@@ -71,14 +75,20 @@ static void board_line(void *opaque, unsigned gsi, int level)
 {
     struct board *b = opaque;
 
-    b->env.irq_line(b->env.opaque, gsi, level);
+    if (b->irqchip)
+        irqchip_set_line(b->irqchip, gsi, level);
+    else
+        b->env.irq_line(b->env.opaque, gsi, level);
 }
 
 static void board_msi(void *opaque, uint64_t addr, uint32_t data)
 {
     struct board *b = opaque;
 
-    b->env.msi(b->env.opaque, addr, data);
+    if (b->irqchip)
+        irqchip_msi(b->irqchip, addr, data);
+    else
+        b->env.msi(b->env.opaque, addr, data);
 }
 
 static struct irq_wire wire(struct board *b, unsigned gsi)
@@ -144,10 +154,24 @@ static bool port(struct board *b, const char *name, unsigned base, unsigned len,
 
 static bool add_interrupt_controllers(struct board *b, struct err *e)
 {
+    const struct irqchip_env env = {
+        .clock = b->env.clock, .opaque = b->env.opaque, .cpu_event = b->env.cpu_event,
+        .tsc_now = b->env.tsc_now, .tsc_to_ns = b->env.tsc_to_ns,
+    };
+    const struct irq_wire irq0 = wire(b, 0);
+
     if (b->env.irqchip_in_engine)
         return true;
-    err_set(e, ENOTSUP, "irqchip: user is not built yet; leave it out");
-    return false;
+    b->irqchip = irqchip_new(b->config->vcpus, &env, e);
+    b->pit = b->irqchip ? i8254_new(&irq0, b->env.clock, e) : NULL;
+    return b->pit &&
+           port(b, "pic", PC_PIC_MASTER_PORT, 2, &irqchip_master_ops, b->irqchip, NULL, e) &&
+           port(b, "pic2", PC_PIC_SLAVE_PORT, 2, &irqchip_slave_ops, b->irqchip, NULL, e) &&
+           port(b, "elcr", PC_PIC_ELCR_PORT, 2, &irqchip_elcr_ops, b->irqchip, NULL, e) &&
+           port(b, "pit", PC_PIT_PORT, I8254_PORTS, &i8254_ops, b->pit, i8254_lock(b->pit), e) &&
+           port(b, "port61", PC_PORT_B, 1, &i8254_port61_ops, b->pit, i8254_lock(b->pit), e) &&
+           bus_add(b->env.mmio, "ioapic", PC_IOAPIC, PC_IOAPIC_BYTES, &irqchip_ioapic_ops,
+                   b->irqchip, NULL, e);
 }
 
 static bool add_serial_ports(struct board *b, struct err *e)
@@ -312,6 +336,8 @@ static void board_free(struct board *b)
     acpi_pm_free(b->pm);
     for (int i = 0; i < COMS; i++)
         ns16550_free(b->com[i]);
+    i8254_free(b->pit);
+    irqchip_free(b->irqchip);
     free(b);
 }
 
@@ -340,6 +366,10 @@ static struct board *board_new(const struct vm_config *c, const struct board_env
 
 static void board_reset(struct board *b)
 {
+    if (b->irqchip) {
+        irqchip_reset(b->irqchip);
+        i8254_reset(b->pit);
+    }
     for (int i = 0; i < COMS; i++)
         ns16550_reset(b->com[i]);
     acpi_pm_reset(b->pm);
@@ -354,8 +384,9 @@ static void board_reset(struct board *b)
 
 static struct irqchip board_irqchip(struct board *b)
 {
-    (void)b;
-    return (struct irqchip){0};
+    if (!b->irqchip)
+        return (struct irqchip){0};
+    return irqchip_get(b->irqchip);
 }
 
 static uint64_t board_acpi(struct board *b, struct err *e)

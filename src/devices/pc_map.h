@@ -51,6 +51,7 @@ enum {
 #define PC_ECAM 0xe0000000u /* configuration space of bus 0 */
 #define PC_ECAM_BYTES 0x100000u
 #define PC_IOAPIC 0xfec00000u
+#define PC_IOAPIC_BYTES 0x1000u
 #define PC_LAPIC 0xfee00000u
 
 /* Global system interrupts, that is, inputs of the one IOAPIC. ISA interrupts are edges,
