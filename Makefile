@@ -36,7 +36,7 @@ FUZZSRC := $(CORE) $(DEVICES)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help demo check check-unit asan tsan fuzz bench guests tiny deps install format tidy layers clean units fuzzers
+.PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny deps install format tidy layers clean units fuzzers
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
 
@@ -116,9 +116,24 @@ tsan: ## build and unit-test with ThreadSanitizer
 fuzz: fuzzers ## run each fuzzer for FUZZ_SECONDS (60)
 	tests/run --fuzz-seconds $(or $(FUZZ_SECONDS),60) fuzz
 
-bench: all guests ## measure, side by side with peers, and print ratios
-	scripts/deps bench
+bench: ## measure, side by side with peers, and print ratios
+	scripts/deps build bench
+	$(MAKE) --no-print-directory all guests bench-programs
 	scripts/bench
+
+bench-programs: build/bench/io_loop.bin build/bench/bare_kvm build/bench/blkbench
+
+build/bench/io_loop.bin: tests/bench/io_loop.S
+	@mkdir -p $(@D)
+	$(CC) -m32 -nostdlib -static -Wl,-Ttext=0x7c00,--oformat=binary,-m,elf_i386 -o $@ $<
+
+build/bench/bare_kvm: tests/bench/bare_kvm.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -o $@ $<
+
+build/bench/blkbench: tests/bench/blkbench.c
+	@mkdir -p $(@D)
+	musl-gcc -O2 -Wall -static -o $@ $<
 
 install: all ## install below PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ruche $(DESTDIR)$(PREFIX)/share/man/man1 \
