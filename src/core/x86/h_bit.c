@@ -216,9 +216,10 @@ uop_fn *const h_xadd[4][3] = {XADD_ROW(8), XADD_ROW(16), XADD_ROW(32), XADD_ROW(
         T d = R##S(u->d), s = R##S(u->s);                                                          \
         bool equal = (T)acc == d;                                                                  \
         acc = cas_##S(&d, acc, s, &fl);                                                            \
-        if (!equal)                                                                                \
+        if (equal)                                                                                 \
+            SET##S(u->d, d);                                                                       \
+        else                                                                                       \
             c->gpr[X86_RAX] = acc;                                                                 \
-        SET##S(u->d, d);                                                                           \
         NEXT;                                                                                      \
     }                                                                                              \
     HANDLER_S(cmpxchg##S##_s)                                                                      \

@@ -265,7 +265,14 @@ static HANDLER(bswap64)
     SET64(u->d, __builtin_bswap64(R64(u->d)));
     NEXT;
 }
-uop_fn *const h_bswap[2] = {bswap32, bswap64};
+
+/* Undefined; hardware gives 0. */
+static HANDLER(bswap16)
+{
+    SET16(u->d, 0);
+    NEXT;
+}
+uop_fn *const h_bswap[4] = {NULL, bswap16, bswap32, bswap64};
 
 #define H_MOVBE(S)                                                                                 \
     H_LOADS(movbe##S, S, uint##S##_t, __builtin_bswap##S)                                          \

@@ -36,7 +36,7 @@ extern uop_fn *const h_lea[4][2];      /* base+disp, base+index; by destination 
 extern uop_fn *const h_xchg[4][2];     /* RR, RM (locked) */
 extern uop_fn *const h_cmov[16][4];    /* RR */
 extern uop_fn *const h_setcc[16][2];   /* R, M */
-extern uop_fn *const h_bswap[2];       /* 32, 64 */
+extern uop_fn *const h_bswap[4];
 extern uop_fn *const h_movbe[4][4];    /* RM, RX, MR, XR; 16, 32, 64 */
 HANDLER(h_load_tmp8);
 HANDLER(h_load_tmp16);

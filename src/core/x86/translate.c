@@ -268,18 +268,23 @@ unsigned translate_block(struct scpu *c, uint64_t lin, uint64_t mode, const uint
                          unsigned *ninsns)
 {
     struct xl x = {.c = c, .lin = lin, .mode = mode, .bits = code_bits(mode), .u = u};
-    unsigned pos = 0, count = 0, max = mode & MODE_SINGLE || code2 ? 1 : BLOCK_MAX_INSNS;
+    unsigned pos = 0, count = 0, last_off = 0;
+    uint8_t last_len = 0;
+    unsigned max = mode & MODE_SINGLE || code2 ? 1 : BLOCK_MAX_INSNS;
 
     while (!x.end && count < max && x.n < BLOCK_MAX_UOPS - 16) {
         if (pos >= avail || !decode_at(&x, pos, code, avail, code2))
             break;
         pos += x.i.len;
+        last_off = x.off;
+        last_len = x.i.len;
         count++;
     }
     if (count == 0)
         return 0;
     if (!x.end) { /* on to the next instruction, wherever it is */
-        x.i.seg = X86_DS;
+        x.off = last_off;
+        x.i.len = last_len;
         xl_jump_next(&x);
     }
     for (unsigned k = 0; k < x.n; k++) {

@@ -302,7 +302,7 @@ static void bswap(struct xl *x)
 {
     unsigned r = (x->i.op & 7) | (x->i.rex & 1) << 3;
 
-    xl_emit(x, h_bswap[x->i.opsize == 8], FU_NONE)->d = xl_reg(x, r, 8);
+    xl_emit(x, h_bswap[xl_size(x->i.opsize)], FU_NONE)->d = xl_reg(x, r, 8);
 }
 
 static void movnti(struct xl *x)
