@@ -6,7 +6,7 @@
 , := ,
 
 TINYDIR    := build/guests/tiny
-TINYNAMES  := hello spin memhog chatty
+TINYNAMES  := hello spin memhog chatty selftest
 TINY       := $(TINYNAMES:%=$(TINYDIR)/%.elf)
 TINYCC     ?= gcc
 TINYCFLAGS := -std=gnu11 -O2 -g0 -m64 -ffreestanding -nostdlib -fno-pie -no-pie -mno-red-zone \
@@ -31,7 +31,9 @@ $(TINYDIR)/obj/%.S.o: guests/%.S
 	@mkdir -p $(@D)
 	$(TINYCC) $(TINYCFLAGS) -c -o $@ $<
 
-tinyobjs = $(patsubst guests/%,$(TINYDIR)/obj/%.o,$(sort $(wildcard guests/$(1)/*.S guests/$(1)/*.c)))
+tinysrc_selftest := tests
+tinyobjs = $(patsubst guests/%,$(TINYDIR)/obj/%.o,$(sort \
+             $(wildcard $(foreach d,$(or $(tinysrc_$(1)),$(1)),guests/$(d)/*.S guests/$(d)/*.c))))
 
 $(TINYDIR)/%.elf: $$(call tinyobjs,$$*) $(TINYLIB) guests/lib/tiny.ld
 	@mkdir -p $(@D)

@@ -78,7 +78,7 @@ void trap_init_cpu(unsigned index)
     c->tss.iomap = sizeof(c->tss);
     desc[0] = limit | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     desc[1] = base >> 32;
-    asm volatile("lgdt %0; ltr %w1" : : "m"(boot_gdtr), "r"(SEL_TSS + 16 * index));
+    asm volatile("lgdt %0; ltr %w1; lldt %w2" : : "m"(boot_gdtr), "r"(SEL_TSS + 16 * index), "r"(0));
     trap_load_idt();
 }
 
@@ -173,7 +173,7 @@ static void exception(struct cpu *c, struct regs *r)
         return; /* NMIs are only counted */
     if (!c->try_rsp)
         unexpected(r);
-    c->fault = (struct fault){r->vec, r->err, r->rip, cr2(), r->rflags};
+    c->fault = (struct fault){r->vec, r->err, cr2(), *r};
     r->rip = (u64)try_landing;
     r->cs = SEL_CODE;
     r->ss = SEL_DATA;

@@ -17,7 +17,8 @@ struct regs {
 };
 
 struct fault {
-    u64 vec, err, rip, cr2, rflags;
+    u64 vec, err, cr2;
+    struct regs regs; /* as they were at the fault */
 };
 
 struct tss {
