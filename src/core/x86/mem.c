@@ -57,7 +57,7 @@ static void device_access(struct scpu *c, uint64_t pa, void *buf, unsigned n, bo
         x.mmio.size = (uint8_t)k;
         x.mmio.write = write;
         x.mmio.data = (uint8_t *)buf + done;
-        c->host->handle(c->host->opaque, &x);
+        c->host.handle(c->host.opaque, &x);
         done += k;
     }
     fpu_enter(c);
@@ -147,8 +147,19 @@ static uint64_t next_page(const struct scpu *c, uint64_t va)
     return scpu_code64(c) ? next : (uint32_t)next;
 }
 
+/* #AC comes before #PF. */
+static bool misaligned(struct scpu *c, enum tlb_view view, uint64_t va, unsigned n)
+{
+    if (view != VIEW_USER_AC || n > 8 || n & (n - 1) || !(va & (n - 1)))
+        return false;
+    exc_raise_err(c, VEC_AC, 0);
+    return true;
+}
+
 static int read_view(struct scpu *c, enum tlb_view view, uint64_t va, void *buf, unsigned n)
 {
+    if (misaligned(c, view, va, n))
+        return -1;
     while (n) {
         unsigned k = first_part(va, n);
         const uint8_t *p = tlb_probe(c->views[view]->r, va, k);
@@ -176,6 +187,8 @@ static int write_view(struct scpu *c, enum tlb_view view, uint64_t va, const voi
     uint64_t pa, pa2 = 0;
     int r;
 
+    if (misaligned(c, view, va, n))
+        return -1;
     if (p) {
         ram_write(p, buf, n);
         return 0;
@@ -214,7 +227,7 @@ static int check(struct scpu *c, uint64_t va, unsigned n, enum mmu_access acc)
 {
     uint64_t pa;
 
-    if (mmu_translate(c, c->view, va, acc, &pa) < 0)
+    if (misaligned(c, c->view, va, n) || mmu_translate(c, c->view, va, acc, &pa) < 0)
         return -1;
     if (first_part(va, n) < n && mmu_translate(c, c->view, next_page(c, va), acc, &pa) < 0)
         return -1;
@@ -249,7 +262,7 @@ uint8_t *mmu_host_r(struct scpu *c, uint64_t va, unsigned n)
     uint8_t *p = tlb_probe(c->tlb->r, va, n);
     uint64_t pa;
 
-    if (p || first_part(va, n) < n)
+    if (p || first_part(va, n) < n || misaligned(c, c->view, va, n))
         return p;
     if (mmu_translate(c, c->view, va, MMU_R, &pa) < 0)
         return NULL;
@@ -261,7 +274,7 @@ uint8_t *mmu_host_w(struct scpu *c, uint64_t va, unsigned n)
     uint8_t *p = tlb_probe(c->tlb->w, va, n);
     uint64_t pa;
 
-    if (p || first_part(va, n) < n)
+    if (p || first_part(va, n) < n || misaligned(c, c->view, va, n))
         return p;
     if (mmu_translate(c, c->view, va, MMU_W, &pa) < 0)
         return NULL;

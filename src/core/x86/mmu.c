@@ -269,12 +269,17 @@ static int do_walk(struct scpu *c, uint64_t va, struct walk *w, struct step *s)
     return walk32(c, va, w, s);
 }
 
+static bool is_user(enum tlb_view view)
+{
+    return view == VIEW_USER || view == VIEW_USER_AC;
+}
+
 static bool permitted(const struct scpu *c, const struct walk *w, enum tlb_view view,
                       enum mmu_access acc)
 {
     if (!(c->cr0 & CR0_PG))
         return true;
-    if (view == VIEW_USER) {
+    if (is_user(view)) {
         if (!w->user)
             return false;
     } else if (w->user) {
@@ -282,7 +287,7 @@ static bool permitted(const struct scpu *c, const struct walk *w, enum tlb_view 
             return false;
     }
     if (acc == MMU_W && !w->write)
-        return view != VIEW_USER && !(c->cr0 & CR0_WP);
+        return !is_user(view) && !(c->cr0 & CR0_WP);
     return !(acc == MMU_X && w->nx);
 }
 
@@ -311,9 +316,9 @@ static int translate(struct scpu *c, enum tlb_view view, uint64_t va, enum mmu_a
     }
     r = do_walk(c, va, w, &s);
     if (r >= 0)
-        return page_fault(c, va, acc, view == VIEW_USER, (unsigned)r);
+        return page_fault(c, va, acc, is_user(view), (unsigned)r);
     if (!permitted(c, w, view, acc))
-        return page_fault(c, va, acc, view == VIEW_USER, PF_P);
+        return page_fault(c, va, acc, is_user(view), PF_P);
     set_accessed(c, &s, acc);
     return 0;
 }
@@ -344,7 +349,7 @@ static void fill(struct scpu *c, enum tlb_view view, uint64_t va, enum mmu_acces
     uint64_t page = va & ~0xfffull;
     uint8_t *host = svm_ram(c->vm, w->pa & ~0xfffull);
 
-    if (!host)
+    if (!host || (view == VIEW_USER_AC && acc != MMU_X))
         return;
     c->stats.tlb_fills++;
     log_fill(w->global ? &t->global : &t->local, i);

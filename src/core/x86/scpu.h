@@ -12,6 +12,7 @@
 #ifndef RUCHE_CORE_X86_SCPU_H
 #define RUCHE_CORE_X86_SCPU_H
 
+#include "core/accel.h"
 #include "core/x86_regs.h"
 
 #include <stdatomic.h>
@@ -65,7 +66,13 @@ enum {
 };
 
 /* Which address translations a data access uses. */
-enum tlb_view { VIEW_USER, VIEW_KERNEL, VIEW_KERNEL_AC, VIEWS };
+enum tlb_view {
+    VIEW_USER,
+    VIEW_USER_AC,   /* alignment is checked: no data access is in the tables */
+    VIEW_KERNEL,
+    VIEW_KERNEL_AC, /* SMAP, with user pages accessible */
+    VIEWS
+};
 
 /* Bits of scpu.mode, the key under which blocks are cached. The upper half is CS.base. */
 enum {
@@ -102,7 +109,6 @@ struct block;
 struct uop;
 struct tlb;
 struct svm;
-struct vcpu_host;
 
 enum { JC_SLOTS = 4096, XBUF_BYTES = 512 };
 
@@ -159,7 +165,7 @@ struct scpu {
     struct block *jc[JC_SLOTS]; /* last block seen per hash of its linear address; never NULL */
     struct tlb *views[VIEWS];
     struct svm *vm;
-    const struct vcpu_host *host;
+    struct vcpu_host host;
     unsigned index;
     struct scpu_stats stats;
 };

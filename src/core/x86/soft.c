@@ -167,7 +167,7 @@ static struct accel_vcpu *soft_vcpu_new(struct accel_vm *vm, unsigned index, con
         memset(v, 0, sizeof *v);
         v->c.vm = &vm->s;
         v->c.index = index;
-        v->c.host = host;
+        v->c.host = *host;
         for (int i = 0; i < VIEWS; i++)
             ok = ok && (v->c.views[i] = tlb_new());
     }
@@ -207,7 +207,7 @@ static void port_access(struct scpu *c, uint16_t port, unsigned bytes, bool writ
     x.io.count = 1;
     x.io.data = v;
     fpu_leave(c);
-    c->host->handle(c->host->opaque, &x);
+    c->host.handle(c->host.opaque, &x);
     fpu_enter(c);
 }
 
@@ -420,7 +420,7 @@ static int soft_vcpu_run(struct accel_vcpu *v)
     svm_exit(c->vm);
     if (x.reason == EXIT_HLT)
         x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
-    c->host->handle(c->host->opaque, &x);
+    c->host.handle(c->host.opaque, &x);
     return 0;
 }
 

@@ -39,6 +39,15 @@ static uint64_t code_size(const struct scpu *c)
     return cs->attr & X86_SEG_DB && !(c->rflags_sys & FLAG_VM) ? MODE_CS32 : MODE_CS16;
 }
 
+static enum tlb_view view_of(const struct scpu *c)
+{
+    bool ac = c->rflags_sys & FLAG_AC;
+
+    if (c->cpl == 3)
+        return ac && c->cr0 & CR0_AM ? VIEW_USER_AC : VIEW_USER;
+    return ac && c->cr4 & CR4_SMAP ? VIEW_KERNEL_AC : VIEW_KERNEL;
+}
+
 void scpu_mode_update(struct scpu *c)
 {
     uint64_t m = code_size(c) | c->cpl << MODE_CPL_SHIFT;
@@ -61,7 +70,6 @@ void scpu_mode_update(struct scpu *c)
             c->seg_base[i] = c->seg[i].base;
     }
     c->mode = m;
-    c->view = c->cpl == 3 ? VIEW_USER
-              : c->rflags_sys & FLAG_AC && c->cr4 & CR4_SMAP ? VIEW_KERNEL_AC : VIEW_KERNEL;
+    c->view = view_of(c);
     c->tlb = c->views[c->view];
 }

@@ -6,8 +6,8 @@ $(V)/src/core/x86/%.o: CFLAGS += -mgeneral-regs-only -fno-stack-protector -fcf-p
 include src/core/x86/fpu.mk
 
 # A runner for work on the CPU: `make softrun`.
-softrun: $(V)/softrun
+softrun: $(V)/softrun $(V)/softvm
 .PHONY: softrun
-$(V)/softrun: tests/soft/softrun.c $(V)/libruche.a
+$(V)/softrun $(V)/softvm: $(V)/%: tests/soft/%.c $(V)/libruche.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -pthread -Itests -o $@ $< $(V)/libruche.a $(LIBS)
