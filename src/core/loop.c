@@ -32,7 +32,7 @@ struct loop_timer {
     void *arg;
     struct loop_fd *source;
     bool dead;
-    struct loop_timer *next; /* timers waiting to be freed */
+    struct loop_timer *next; /* all timers of the loop */
 };
 
 struct posted {
@@ -46,9 +46,9 @@ struct loop {
     int wake; /* eventfd: something was posted, or stop */
     _Atomic bool stop;
     _Atomic pthread_t owner; /* thread inside loop_step, for loop_is_mine */
-    _Atomic bool running;
+    _Atomic unsigned depth; /* of loop_step inside loop_step, by a callback */
     struct loop_fd *sources;
-    struct loop_timer *dead_timers;
+    struct loop_timer *timers;
     bool reap;
     pthread_mutex_t post_lock; /* protects the list of posted calls */
     struct posted *first, **last;
@@ -109,6 +109,25 @@ struct loop *loop_new(struct err *e)
     return l;
 }
 
+static void loop_reap_timers(struct loop *l, bool all)
+{
+    struct loop_timer **p = &l->timers;
+
+    while (*p) {
+        struct loop_timer *t = *p;
+
+        if (!t->dead && !all) {
+            p = &t->next;
+            continue;
+        }
+        if (!t->dead)
+            close(t->fd);
+        *p = t->next;
+        free(t);
+    }
+}
+
+/* Frees what was removed, or all. */
 static void loop_reap(struct loop *l, bool all)
 {
     struct loop_fd **p = &l->sources;
@@ -123,12 +142,7 @@ static void loop_reap(struct loop *l, bool all)
         *p = s->next;
         free(s);
     }
-    while (l->dead_timers) {
-        struct loop_timer *t = l->dead_timers;
-
-        l->dead_timers = t->next;
-        free(t);
-    }
+    loop_reap_timers(l, all);
     l->reap = false;
 }
 
@@ -157,7 +171,7 @@ void loop_step(struct loop *l, int timeout_ms)
     int n;
 
     l->owner = pthread_self();
-    l->running = true;
+    l->depth++;
     n = epoll_wait(l->epoll, ev, LOOP_EVENTS_PER_TURN, timeout_ms);
     for (int i = 0; i < n; i++) {
         struct loop_fd *s = ev[i].data.ptr;
@@ -165,9 +179,9 @@ void loop_step(struct loop *l, int timeout_ms)
         if (!s->dead)
             s->fn(s->arg, ev[i].events);
     }
-    if (l->reap)
+    if (l->reap && l->depth == 1) /* an outer turn may still hold what was removed */
         loop_reap(l, false);
-    l->running = false;
+    l->depth--;
 }
 
 void loop_run(struct loop *l)
@@ -185,7 +199,7 @@ void loop_stop(struct loop *l)
 
 bool loop_is_mine(const struct loop *l)
 {
-    return l->running && pthread_equal(l->owner, pthread_self());
+    return l->depth && pthread_equal(l->owner, pthread_self());
 }
 
 struct loop_fd *loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn fn, void *arg,
@@ -257,6 +271,8 @@ struct loop_timer *loop_add_timer(struct loop *l, loop_fn fn, void *arg, struct 
         free(t);
         return NULL;
     }
+    t->next = l->timers;
+    l->timers = t;
     return t;
 }
 
@@ -283,8 +299,6 @@ void loop_del_timer(struct loop_timer *t)
     loop_del_fd(t->source);
     close(t->fd);
     t->dead = true;
-    t->next = t->loop->dead_timers;
-    t->loop->dead_timers = t;
 }
 
 int loop_post(struct loop *l, loop_fn fn, void *arg)
