@@ -177,8 +177,14 @@ int gmem_discard(struct gmem *m, uint64_t gpa, uint64_t len)
 
 void gmem_clear(struct gmem *m)
 {
+    struct gmem_region r[2];
+    unsigned n;
+
     if (madvise(m->host, m->size_bytes, MADV_DONTNEED) < 0)
         memset(m->host, 0, m->size_bytes);
+    n = gmem_regions(m, r);
+    for (unsigned i = 0; i < n; i++)
+        gmem_dirty(m, r[i].gpa, r[i].size_bytes);
 }
 
 uint64_t gmem_resident_bytes(const struct gmem *m)
