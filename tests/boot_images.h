@@ -71,7 +71,14 @@ enum {
 #define INVERSE32 0x00012340u
 #define PLAIN 0xffffffff81000400ull
 
-enum vmlinux_relocs { RELOCS_NONE, RELOCS_3_LISTS, RELOCS_2_LISTS, RELOCS_OUTSIDE, RELOCS_GARBAGE };
+enum vmlinux_relocs {
+    RELOCS_NONE,
+    RELOCS_3_LISTS,
+    RELOCS_2_LISTS,
+    RELOCS_NO_SECTIONS, /* 3 lists behind an ELF without section headers */
+    RELOCS_OUTSIDE,
+    RELOCS_GARBAGE,
+};
 
 static inline void vmlinux_add_relocs(struct image *v, enum vmlinux_relocs kind)
 {
@@ -90,25 +97,44 @@ static inline void vmlinux_add_relocs(struct image *v, enum vmlinux_relocs kind)
 
 static inline struct image vmlinux_make(enum vmlinux_relocs kind)
 {
-    Elf64_Ehdr h = {.e_ident = ELFMAG, .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
-                    .e_entry = VMLINUX_BASE + 0x10, .e_phoff = sizeof h, .e_ehsize = sizeof h,
-                    .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2, .e_shoff = 0x5000,
-                    .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 1};
+    Elf64_Ehdr h = {.e_ident = ELFMAG,
+                    .e_type = ET_EXEC,
+                    .e_machine = EM_X86_64,
+                    .e_version = 1,
+                    .e_entry = VMLINUX_BASE + 0x10,
+                    .e_phoff = sizeof h,
+                    .e_ehsize = sizeof h,
+                    .e_phentsize = sizeof(Elf64_Phdr),
+                    .e_phnum = 2,
+                    .e_shoff = 0x5000,
+                    .e_shentsize = sizeof(Elf64_Shdr),
+                    .e_shnum = 1};
     Elf64_Phdr p[2] = {
-        {.p_type = PT_LOAD, .p_offset = VMLINUX_TEXT_OFFSET, .p_vaddr = KERNEL_MAP + VMLINUX_BASE,
-         .p_paddr = VMLINUX_BASE, .p_filesz = VMLINUX_TEXT_BYTES, .p_memsz = VMLINUX_TEXT_BYTES},
-        {.p_type = PT_LOAD, .p_offset = 0x4000, .p_vaddr = 0, .p_paddr = VMLINUX_PERCPU_PADDR,
-         .p_filesz = 0x1000, .p_memsz = VMLINUX_END - VMLINUX_PERCPU_PADDR},
+        {.p_type = PT_LOAD,
+         .p_offset = VMLINUX_TEXT_OFFSET,
+         .p_vaddr = KERNEL_MAP + VMLINUX_BASE,
+         .p_paddr = VMLINUX_BASE,
+         .p_filesz = VMLINUX_TEXT_BYTES,
+         .p_memsz = VMLINUX_TEXT_BYTES},
+        {.p_type = PT_LOAD,
+         .p_offset = 0x4000,
+         .p_vaddr = 0,
+         .p_paddr = VMLINUX_PERCPU_PADDR,
+         .p_filesz = 0x1000,
+         .p_memsz = VMLINUX_END - VMLINUX_PERCPU_PADDR},
     };
     struct image v = {0};
     uint8_t *text;
 
     h.e_ident[EI_CLASS] = ELFCLASS64;
     h.e_ident[EI_DATA] = ELFDATA2LSB;
+    if (kind == RELOCS_NO_SECTIONS)
+        h.e_shoff = h.e_shnum = 0;
     image_add(&v, &h, sizeof h);
     image_add(&v, p, sizeof p);
     image_pad(&v, 0x5000);
-    image_add(&v, NULL, sizeof(Elf64_Shdr));
+    if (kind != RELOCS_NO_SECTIONS)
+        image_add(&v, NULL, sizeof(Elf64_Shdr));
     text = v.data + VMLINUX_TEXT_OFFSET;
     memcpy(text, "TEXTtext", 8);
     le64_put(text + AT_WORD64, WORD64);
@@ -155,7 +181,8 @@ static inline struct image image_pack(enum pack pack, const struct image *in)
     if (pack == PACK_ZSTD)
         n = ZSTD_compress(buf, room, in->data, in->len, 3);
     if (pack == PACK_LZ4) {
-        n = (size_t)LZ4_compress_default((char *)in->data, (char *)buf + 8, (int)in->len, (int)room - 8);
+        n = (size_t)LZ4_compress_default((char *)in->data, (char *)buf + 8, (int)in->len,
+                                         (int)room - 8);
         le32_put(buf, 0x184c2102);
         le32_put(buf + 4, (uint32_t)n);
         n += 8;
@@ -251,15 +278,29 @@ struct small {
 static inline struct image small_make(const struct small *k)
 {
     uint32_t paddr = k->paddr ? k->paddr : SMALL_PADDR;
-    uint32_t note[] = {4, 4, 18, 0x6e6558, k->entry ? k->entry : paddr + SMALL_ENTRY,
-                       4, 6, 6,  0x6e6558, 0x756e696c, 0x78};
-    Elf32_Ehdr h = {.e_ident = ELFMAG, .e_type = ET_EXEC, .e_machine = EM_386, .e_version = 1,
-                    .e_entry = k->entry ? k->entry : paddr + SMALL_ENTRY, .e_phoff = sizeof h,
-                    .e_ehsize = sizeof h, .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 2};
+    uint32_t note[] = {4,   4, 18, 0x6e6558, k->entry ? k->entry : paddr + SMALL_ENTRY,
+                       4,   6, 6,  0x6e6558, 0x756e696c,
+                       0x78};
+    Elf32_Ehdr h = {.e_ident = ELFMAG,
+                    .e_type = ET_EXEC,
+                    .e_machine = EM_386,
+                    .e_version = 1,
+                    .e_entry = k->entry ? k->entry : paddr + SMALL_ENTRY,
+                    .e_phoff = sizeof h,
+                    .e_ehsize = sizeof h,
+                    .e_phentsize = sizeof(Elf32_Phdr),
+                    .e_phnum = 2};
     Elf32_Phdr p[2] = {
-        {.p_type = PT_LOAD, .p_offset = SMALL_OFFSET, .p_vaddr = SMALL_VADDR, .p_paddr = paddr,
-         .p_filesz = SMALL_BYTES, .p_memsz = SMALL_MEM},
-        {.p_type = PT_NOTE, .p_offset = 0x100, .p_filesz = k->linux_os ? sizeof note : 20, .p_align = 4},
+        {.p_type = PT_LOAD,
+         .p_offset = SMALL_OFFSET,
+         .p_vaddr = SMALL_VADDR,
+         .p_paddr = paddr,
+         .p_filesz = SMALL_BYTES,
+         .p_memsz = SMALL_MEM},
+        {.p_type = PT_NOTE,
+         .p_offset = 0x100,
+         .p_filesz = k->linux_os ? sizeof note : 20,
+         .p_align = 4},
     };
     struct image s = {0};
 

@@ -16,11 +16,14 @@
 #include <string.h>
 
 static const struct boot_format *const formats[] = {
-    &boot_format_linux, &boot_format_pvh, &boot_format_multiboot, &boot_format_flat,
+    &boot_format_linux,
+    &boot_format_pvh,
+    &boot_format_multiboot,
+    &boot_format_flat,
 };
 
-#define KNOWN_KINDS \
-    "known are: Linux bzImage (vmlinuz), ELF with a PVH note, ELF or flat with a Multiboot 1 " \
+#define KNOWN_KINDS                                                                                \
+    "known are: Linux bzImage (vmlinuz), ELF with a PVH note, ELF or flat with a Multiboot 1 "     \
     "header, boot sector or flat binary (*.bin, *.flat)"
 
 const char *boot_protocol_name(enum boot_protocol p)
@@ -44,7 +47,7 @@ struct kind {
 
 static const struct kind kinds[] = {
     {0, "\x1f\x8b", 2, "a gzip file (an initrd? unpack a compressed vmlinux first)"},
-    {0, "\xfd" "7zXZ", 5, "an xz file (unpack it first)"},
+    {0, "\xfd\x37zXZ", 5, "an xz file (unpack it first)"},
     {0, "\x28\xb5\x2f\xfd", 4, "a zstd file (unpack it first)"},
     {0, "070701", 6, "a cpio archive (an initrd? it goes to initrd:)"},
     {0, "QFI\xfb", 4, "a qcow2 disk image (it goes to disks:)"},
@@ -56,8 +59,9 @@ static const struct kind kinds[] = {
     {0, "#!", 2, "a script"},
     {0, "\xd6\x50\x52\xe8", 4, "a Multiboot 2 kernel; only Multiboot 1 is known"},
     {0, "MZ", 2, "a DOS or EFI program; there is no EFI here"},
-    {510, "\x55\xaa", 2, "a disk image with a boot sector (there is no BIOS here: give a kernel, and the "
-                         "disk under disks:)"},
+    {510, "\x55\xaa", 2,
+     "a disk image with a boot sector (there is no BIOS here: give a kernel, and the "
+     "disk under disks:)"},
     {0x101, "ustar", 5, "a tar archive"},
 };
 
@@ -77,8 +81,10 @@ static int explain_unknown(const struct boot_image *b, struct err *e)
     const char *path = b->kernel.path;
 
     if (boot_is_elf(b))
-        return err_set(e, ENOEXEC, "kernel %s is an ELF file without a way in: it has neither a PVH note "
-                                   "nor a Multiboot 1 header; for a Linux vmlinux, use the bzImage", path);
+        return err_set(e, ENOEXEC,
+                       "kernel %s is an ELF file without a way in: it has neither a PVH note "
+                       "nor a Multiboot 1 header; for a Linux vmlinux, use the bzImage",
+                       path);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (has_magic(b, &kinds[i]))
             return err_set(e, ENOEXEC, "kernel %s is %s; " KNOWN_KINDS, path, kinds[i].what);
@@ -103,7 +109,8 @@ static int open_files(struct boot_image *b, const struct vm_config *c, struct er
         r = boot_file_open(&b->initrd, "initrd", c->initrd, e);
     if (r < 0)
         return r;
-    b->head_bytes = b->kernel.size_bytes < sizeof b->head ? (size_t)b->kernel.size_bytes : sizeof b->head;
+    b->head_bytes =
+        b->kernel.size_bytes < sizeof b->head ? (size_t)b->kernel.size_bytes : sizeof b->head;
     return boot_file_read(&b->kernel, 0, b->head, b->head_bytes, e);
 }
 

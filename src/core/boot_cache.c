@@ -235,10 +235,10 @@ static void store(int dir, const char *name, const uint8_t *frame, size_t len)
 
 void boot_cache_put(const uint8_t digest[SHA256_BYTES], const uint8_t *data, size_t len)
 {
-    LZ4F_preferences_t prefs = {
-        .frameInfo = {.blockSizeID = LZ4F_max4MB, .blockMode = LZ4F_blockIndependent,
-                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
-                      .contentSize = len}};
+    LZ4F_preferences_t prefs = {.frameInfo = {.blockSizeID = LZ4F_max4MB,
+                                              .blockMode = LZ4F_blockIndependent,
+                                              .contentChecksumFlag = LZ4F_contentChecksumEnabled,
+                                              .contentSize = len}};
     size_t room = LZ4F_compressFrameBound(len, &prefs), n;
     int dir = open_dir(true);
     char name[NAME_BYTES];

@@ -49,14 +49,14 @@ static void phdr_decode(unsigned bits, const uint8_t *p, struct phdr *out)
         Elf64_Phdr h;
 
         memcpy(&h, p, sizeof h);
-        *out = (struct phdr){h.p_type, h.p_align,
-                             {h.p_offset, h.p_vaddr, h.p_paddr, h.p_filesz, h.p_memsz}};
+        *out = (struct phdr){
+            h.p_type, h.p_align, {h.p_offset, h.p_vaddr, h.p_paddr, h.p_filesz, h.p_memsz}};
     } else {
         Elf32_Phdr h;
 
         memcpy(&h, p, sizeof h);
-        *out = (struct phdr){h.p_type, h.p_align,
-                             {h.p_offset, h.p_vaddr, h.p_paddr, h.p_filesz, h.p_memsz}};
+        *out = (struct phdr){
+            h.p_type, h.p_align, {h.p_offset, h.p_vaddr, h.p_paddr, h.p_filesz, h.p_memsz}};
     }
 }
 
@@ -68,9 +68,11 @@ static int add_segment(const struct boot_source *s, struct boot_elf *out, const 
     if (out->nsegs == BOOT_SEGS_MAX)
         return err_set(e, EINVAL, "its ELF has more than %d segments", BOOT_SEGS_MAX);
     if (g->filesz > g->memsz)
-        return err_set(e, EINVAL, "its ELF has a segment with more bytes in the file than in memory");
+        return err_set(e, EINVAL,
+                       "its ELF has a segment with more bytes in the file than in memory");
     if (g->offset > s->size_bytes || g->filesz > s->size_bytes - g->offset)
-        return err_set(e, ENODATA, "its ELF is truncated: segment %u ends behind the end of the file",
+        return err_set(e, ENODATA,
+                       "its ELF is truncated: segment %u ends behind the end of the file",
                        out->nsegs);
     if (g->paddr + g->memsz < g->paddr || g->vaddr + g->memsz - 1 < g->vaddr)
         return err_set(e, EINVAL, "its ELF has a segment that wraps around the address space");
@@ -133,7 +135,8 @@ struct ehdr {
     unsigned phnum, phentsize;
 };
 
-static int read_ehdr(const struct boot_source *s, struct boot_elf *out, struct ehdr *h, struct err *e)
+static int read_ehdr(const struct boot_source *s, struct boot_elf *out, struct ehdr *h,
+                     struct err *e)
 {
     uint8_t b[sizeof(Elf64_Ehdr)] = {0};
     size_t len = s->size_bytes < sizeof b ? (size_t)s->size_bytes : sizeof b;
@@ -164,10 +167,11 @@ static int check_ehdr(const struct boot_elf *f, const struct ehdr *h, struct err
         return err_set(e, ENOEXEC, "its ELF is for another processor (machine %u), not for x86",
                        f->machine);
     if (f->type != ET_EXEC && f->type != ET_DYN)
-        return err_set(e, ENOEXEC, "its ELF is not an executable (type %u: an object file or core?)",
-                       f->type);
+        return err_set(e, ENOEXEC,
+                       "its ELF is not an executable (type %u: an object file or core?)", f->type);
     if (h->phentsize != (f->bits == 64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
-        return err_set(e, EINVAL, "its ELF has program headers of %u bytes, which is no size they have",
+        return err_set(e, EINVAL,
+                       "its ELF has program headers of %u bytes, which is no size they have",
                        h->phentsize);
     if (h->phnum > PHDRS_MAX)
         return err_set(e, EINVAL, "its ELF has %u program headers; no kernel has more than %d",
@@ -185,7 +189,8 @@ static int read_phdrs(const struct boot_source *s, struct boot_elf *out, const s
 
         if (h->phoff > s->size_bytes ||
             source_read(s, h->phoff + (uint64_t)i * h->phentsize, b, h->phentsize) < 0)
-            return err_set(e, ENODATA, "its ELF is truncated: program header %u is behind its end", i);
+            return err_set(e, ENODATA, "its ELF is truncated: program header %u is behind its end",
+                           i);
         phdr_decode(out->bits, b, &p);
         if (p.type == PT_LOAD)
             r = add_segment(s, out, &p.seg, e);
@@ -215,17 +220,18 @@ int boot_elf_parse(const struct boot_source *s, struct boot_elf *out, struct err
 
 /* Nothing may be loaded where a PC has video memory and we have ACPI tables. The last 64 KiB
  * below 1 MiB are left alone by both, and linkers like to put the page with the ELF header of a
- * kernel linked to 1 MiB there. The sum of all segments is bounded so that overlapping ones cannot cost more time
- * than the guest has memory. */
+ * kernel linked to 1 MiB there. The sum of all segments is bounded so that overlapping ones cannot
+ * cost more time than the guest has memory. */
 int boot_elf_check_ram(const struct boot_elf *f, const struct boot_file *k,
                        const struct boot_ram *ram, struct boot_busy *busy, struct err *e)
 {
     uint64_t sum = 0;
 
     if (f->end > ram->low_end)
-        return err_set(e, ENOMEM, "kernel %s needs memory up to %llu MiB (it is linked there), the "
-                                  "guest has %llu MiB below 4 GiB; set memory: %lluM or more", k->path,
-                       (unsigned long long)((f->end + MIB(1) - 1) >> 20),
+        return err_set(e, ENOMEM,
+                       "kernel %s needs memory up to %llu MiB (it is linked there), the "
+                       "guest has %llu MiB below 4 GiB; set memory: %lluM or more",
+                       k->path, (unsigned long long)((f->end + MIB(1) - 1) >> 20),
                        (unsigned long long)(ram->low_end >> 20),
                        (unsigned long long)boot_memory_hint_mib(f->end));
     for (unsigned i = 0; i < f->nsegs; i++) {
@@ -233,9 +239,10 @@ int boot_elf_check_ram(const struct boot_elf *f, const struct boot_file *k,
 
         sum += g->memsz;
         if (g->paddr < BOOT_TABLES_END && g->paddr + g->memsz > BOOT_LOW_END)
-            return err_set(e, EINVAL, "kernel %s has a segment at 0x%llx in the BIOS area (0x%x to 1M); "
-                                      "link it to 1M or higher", k->path, (unsigned long long)g->paddr,
-                           BOOT_LOW_END);
+            return err_set(e, EINVAL,
+                           "kernel %s has a segment at 0x%llx in the BIOS area (0x%x to 1M); "
+                           "link it to 1M or higher",
+                           k->path, (unsigned long long)g->paddr, BOOT_LOW_END);
         if (sum > ram->low_end)
             return err_set(e, EINVAL, "kernel %s has segments that overlap", k->path);
         if (boot_busy_add(busy, g->paddr, g->memsz) < 0)
@@ -244,7 +251,8 @@ int boot_elf_check_ram(const struct boot_elf *f, const struct boot_file *k,
     return 0;
 }
 
-int boot_elf_load(const struct boot_elf *f, const struct boot_file *k, struct gmem *m, struct err *e)
+int boot_elf_load(const struct boot_elf *f, const struct boot_file *k, struct gmem *m,
+                  struct err *e)
 {
     for (unsigned i = 0; i < f->nsegs; i++) {
         const struct boot_seg *g = &f->segs[i];

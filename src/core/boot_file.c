@@ -17,14 +17,20 @@
 static int explain_open(const char *what, const char *path, int code, struct err *e)
 {
     if (code == ENOENT && strstr(path, "build/"))
-        return err_set(e, code, "%s %s is not there yet; `make` builds the tiny guests, `make guests` "
-                                "the Linux ones", what, path);
+        return err_set(e, code,
+                       "%s %s is not there yet; `make` builds the tiny guests, `make guests` "
+                       "the Linux ones",
+                       what, path);
     if (code == ENOENT || code == ENOTDIR)
-        return err_set(e, code, "%s %s does not exist; check the path (it is relative to the lab file "
-                                "or to the current directory)", what, path);
+        return err_set(e, code,
+                       "%s %s does not exist; check the path (it is relative to the lab file "
+                       "or to the current directory)",
+                       what, path);
     if (code == EACCES || code == EPERM)
-        return err_set(e, code, "%s %s cannot be read: permission denied; make it readable for you "
-                                "(many systems keep /boot/vmlinuz* for root)", what, path);
+        return err_set(e, code,
+                       "%s %s cannot be read: permission denied; make it readable for you "
+                       "(many systems keep /boot/vmlinuz* for root)",
+                       what, path);
     return err_set(e, code, "%s %s cannot be opened: %s", what, path, strerror(code));
 }
 
@@ -77,9 +83,11 @@ int boot_file_read(const struct boot_file *f, uint64_t offset, void *buf, size_t
     size_t done = 0;
 
     if (offset > f->size_bytes || len > f->size_bytes - offset)
-        return err_set(e, ENODATA, "%s %s is truncated: %llu bytes are needed, it has %llu; copy or "
-                                   "build it again", f->what, f->path,
-                       (unsigned long long)offset + len, (unsigned long long)f->size_bytes);
+        return err_set(e, ENODATA,
+                       "%s %s is truncated: %llu bytes are needed, it has %llu; copy or "
+                       "build it again",
+                       f->what, f->path, (unsigned long long)offset + len,
+                       (unsigned long long)f->size_bytes);
     while (done < len) {
         ssize_t n = pread(f->fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
 
@@ -88,7 +96,8 @@ int boot_file_read(const struct boot_file *f, uint64_t offset, void *buf, size_t
         if (n < 0)
             return err_set(e, errno, "%s %s cannot be read: %s", f->what, f->path, strerror(errno));
         if (n == 0)
-            return err_set(e, EIO, "%s %s became shorter since it was opened; start the guest again",
+            return err_set(e, EIO,
+                           "%s %s became shorter since it was opened; start the guest again",
                            f->what, f->path);
         done += (size_t)n;
     }
@@ -105,9 +114,10 @@ int boot_file_load(const struct boot_file *f, uint64_t offset, uint64_t len, str
         return 0;
     p = gmem_ptr(m, gpa, len);
     if (!p)
-        return err_set(e, EFAULT, "%s %s: %llu bytes at 0x%llx do not fit into the guest's memory; "
-                                  "give it more memory", f->what, f->path, (unsigned long long)len,
-                       (unsigned long long)gpa);
+        return err_set(e, EFAULT,
+                       "%s %s: %llu bytes at 0x%llx do not fit into the guest's memory; "
+                       "give it more memory",
+                       f->what, f->path, (unsigned long long)len, (unsigned long long)gpa);
     r = boot_file_read(f, offset, p, len, e);
     gmem_dirty(m, gpa, len);
     return r;

@@ -43,9 +43,10 @@ static int flat_open(struct boot_image *b, const struct vm_config *c, struct err
 {
     (void)c;
     if (b->kernel.size_bytes > FLAT_MAX_BYTES)
-        return err_set(e, EFBIG, "kernel %s is too large for a flat binary: %llu bytes, at most %d fit "
-                                 "between 0x7c00 and 640K; use Multiboot", b->kernel.path,
-                       (unsigned long long)b->kernel.size_bytes, FLAT_MAX_BYTES);
+        return err_set(e, EFBIG,
+                       "kernel %s is too large for a flat binary: %llu bytes, at most %d fit "
+                       "between 0x7c00 and 640K; use Multiboot",
+                       b->kernel.path, (unsigned long long)b->kernel.size_bytes, FLAT_MAX_BYTES);
     if (b->initrd.fd >= 0)
         return err_set(e, EINVAL, "a flat binary takes no initrd; remove initrd:");
     b->protocol = BOOT_FLAT;

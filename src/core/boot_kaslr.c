@@ -47,26 +47,32 @@ int boot_random_below(uint64_t n, uint64_t *out, struct err *e)
     return 0;
 }
 
-/* Where the ELF ends: behind its section headers and everything they describe. 0: its section
- * headers are not in the file. */
-static size_t elf_end(const uint8_t *data, size_t len)
+static void extend(uint64_t *end, size_t len, uint64_t offset, uint64_t size)
 {
+    if (offset <= len && size <= len - offset && offset + size > *end)
+        *end = offset + size;
+}
+
+/* Where the ELF ends: behind its headers and everything that they describe. */
+static size_t elf_end(const uint8_t *data, size_t len, const struct boot_elf *f)
+{
+    uint64_t end = sizeof(Elf64_Ehdr);
     Elf64_Ehdr h;
-    uint64_t end;
 
     memcpy(&h, data, sizeof h); /* boot_elf_parse() saw that it is there */
+    extend(&end, len, h.e_phoff, (uint64_t)h.e_phnum * h.e_phentsize);
+    for (unsigned i = 0; i < f->nsegs; i++)
+        extend(&end, len, f->segs[i].offset, f->segs[i].filesz);
     if (h.e_shoff == 0 || h.e_shentsize != sizeof(Elf64_Shdr) || h.e_shoff > len ||
         (uint64_t)h.e_shnum * sizeof(Elf64_Shdr) > len - h.e_shoff)
-        return 0;
-    end = h.e_shoff + (uint64_t)h.e_shnum * sizeof(Elf64_Shdr);
+        return (size_t)end;
+    extend(&end, len, h.e_shoff, (uint64_t)h.e_shnum * sizeof(Elf64_Shdr));
     for (unsigned i = 0; i < h.e_shnum; i++) {
         Elf64_Shdr s;
 
         memcpy(&s, data + h.e_shoff + i * sizeof s, sizeof s);
-        if (s.sh_type == SHT_NOBITS || s.sh_offset > len || s.sh_size > len - s.sh_offset)
-            continue;
-        if (s.sh_offset + s.sh_size > end)
-            end = s.sh_offset + s.sh_size;
+        if (s.sh_type != SHT_NOBITS)
+            extend(&end, len, s.sh_offset, s.sh_size);
     }
     return (size_t)end;
 }
@@ -117,12 +123,12 @@ static bool inside(const struct boot_elf *f, const struct list *l, unsigned widt
 int boot_relocs_parse(const uint8_t *data, size_t len, const struct boot_elf *f,
                       struct boot_relocs *out, struct err *e)
 {
-    size_t end = elf_end(data, len);
+    size_t end = elf_end(data, len, f);
     struct list l[LISTS_MAX] = {0};
     unsigned n;
 
     *out = (struct boot_relocs){0};
-    if (end == 0 || end == len)
+    if (end == len)
         return 0;
     n = split(data + end, (len - end) / 4, l);
     if (n < 2 || f->end - f->start < 8)

@@ -136,8 +136,7 @@ static int unpack(struct boot_kernel *k, const uint8_t *in, size_t inlen, struct
     r = k->packer->unpack(in, inlen, k->data, k->data_bytes);
     if (r < 0)
         return err_set(e, -r, "its %s payload %s", k->packer->name,
-                       r == -ENOMEM ? "needs more memory to unpack than there is"
-                                    : "is damaged");
+                       r == -ENOMEM ? "needs more memory to unpack than there is" : "is damaged");
     if (k->packer->slow)
         boot_cache_put(digest, k->data, k->data_bytes);
     return 0;
@@ -193,8 +192,13 @@ static struct boot_kernel *kernel_new(const struct boot_file *f, uint64_t offset
         err_set(e, ENOMEM, "out of memory");
         return NULL;
     }
-    *k = (struct boot_kernel){.dev = f->dev, .ino = f->ino, .size_bytes = f->size_bytes,
-                              .offset = offset, .len = len, .mtime = f->mtime, .ctime = f->ctime};
+    *k = (struct boot_kernel){.dev = f->dev,
+                              .ino = f->ino,
+                              .size_bytes = f->size_bytes,
+                              .offset = offset,
+                              .len = len,
+                              .mtime = f->mtime,
+                              .ctime = f->ctime};
     if (fill(k, f, max_bytes, e) < 0) {
         kernel_free(k);
         return NULL;
@@ -243,8 +247,10 @@ void boot_kernel_put(struct boot_kernel *k)
 
 struct boot_kernel_view boot_kernel_view(const struct boot_kernel *k)
 {
-    return (struct boot_kernel_view){.elf = &k->elf, .relocs = &k->relocs,
-                                     .packer = k->packer->name, .from_cache = k->from_cache};
+    return (struct boot_kernel_view){.elf = &k->elf,
+                                     .relocs = &k->relocs,
+                                     .packer = k->packer->name,
+                                     .from_cache = k->from_cache};
 }
 
 /* Length of the run of pages at `p` that are all zero, or all not. */

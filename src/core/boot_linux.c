@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { /* offsets of the setup header in the file */
+/* offsets of the setup header in the file */
+enum {
     H_SETUP_SECTS = 0x1f1,
     H_SYSSIZE = 0x1f4,
     H_JUMP = 0x200,
@@ -66,19 +67,23 @@ static int check_version(const struct boot_image *b, const char *path, struct er
         return err_set(e, ENODATA, "kernel %s is truncated inside its header; copy it again", path);
     version = le16_get(p + H_VERSION);
     if (version < VERSION_2_12)
-        return err_set(e, ENOTSUP, "kernel %s speaks Linux boot protocol %u.%02u; 2.12 is needed "
-                                   "(Linux 3.8 or newer)", path, version >> 8, version & 0xff);
+        return err_set(e, ENOTSUP,
+                       "kernel %s speaks Linux boot protocol %u.%02u; 2.12 is needed "
+                       "(Linux 3.8 or newer)",
+                       path, version >> 8, version & 0xff);
     if (!(le16_get(p + H_XLOADFLAGS) & XLF_KERNEL_64) || !(p[H_LOADFLAGS] & LOADED_HIGH))
-        return err_set(e, ENOTSUP, "kernel %s is a 32-bit Linux kernel; use an x86-64 (amd64) one", path);
+        return err_set(e, ENOTSUP, "kernel %s is a 32-bit Linux kernel; use an x86-64 (amd64) one",
+                       path);
     return 0;
 }
 
 static int check_sizes(const struct linux_header *h, const struct boot_file *k, struct err *e)
 {
     if (h->code_offset >= k->size_bytes || h->code_bytes > k->size_bytes - h->code_offset)
-        return err_set(e, ENODATA, "kernel %s is truncated: its header says %llu bytes, the file has "
-                                   "%llu; copy or download it again", k->path,
-                       (unsigned long long)(h->code_offset + h->code_bytes),
+        return err_set(e, ENODATA,
+                       "kernel %s is truncated: its header says %llu bytes, the file has "
+                       "%llu; copy or download it again",
+                       k->path, (unsigned long long)(h->code_offset + h->code_bytes),
                        (unsigned long long)k->size_bytes);
     if (h->code_bytes <= ENTRY_64)
         return err_set(e, EBADMSG, "kernel %s is damaged: its header says it has no code", k->path);
@@ -199,32 +204,41 @@ static struct limits limits_of(const struct boot_ram *ram, const char *cmdline)
 static int explain_memory(const struct boot_image *b, const struct linux_plan *plan,
                           const struct boot_ram *ram, const struct limits *l, struct err *e)
 {
-    unsigned long long start = plan->kernel_gpa >> 20, kernel = (plan->kernel_bytes + MIB(1) - 1) >> 20;
-    unsigned long long initrd = (plan->initrd_bytes + MIB(1) - 1) >> 20, need = start + kernel + initrd;
+    unsigned long long start = plan->kernel_gpa >> 20,
+                       kernel = (plan->kernel_bytes + MIB(1) - 1) >> 20;
+    unsigned long long initrd = (plan->initrd_bytes + MIB(1) - 1) >> 20,
+                       need = start + kernel + initrd;
 
     if (l->low_end < ram->low_end)
-        return err_set(e, ENOMEM, "kernel %s: mem= on its command line leaves %llu MiB, it needs %llu MiB "
-                                  "to start; take mem= out of append:", b->kernel.path,
-                       (unsigned long long)(l->low_end >> 20), need);
+        return err_set(e, ENOMEM,
+                       "kernel %s: mem= on its command line leaves %llu MiB, it needs %llu MiB "
+                       "to start; take mem= out of append:",
+                       b->kernel.path, (unsigned long long)(l->low_end >> 20), need);
     if (need > GMEM_HOLE_START >> 20)
-        return err_set(e, EFBIG, "kernel %s and initrd need %llu MiB below 3 GiB, more than any guest has "
-                                 "there; use a smaller initrd", b->kernel.path, need);
+        return err_set(e, EFBIG,
+                       "kernel %s and initrd need %llu MiB below 3 GiB, more than any guest has "
+                       "there; use a smaller initrd",
+                       b->kernel.path, need);
     if (initrd)
-        return err_set(e, ENOMEM, "not enough memory: %llu MiB below the kernel, %llu MiB for kernel %s, "
-                                  "%llu MiB for initrd %s make %llu MiB, the guest has %llu MiB; set "
-                                  "memory: %lluM or more", start, kernel, b->kernel.path, initrd,
-                       b->initrd.path, need, (unsigned long long)(ram->size_bytes >> 20),
+        return err_set(e, ENOMEM,
+                       "not enough memory: %llu MiB below the kernel, %llu MiB for kernel %s, "
+                       "%llu MiB for initrd %s make %llu MiB, the guest has %llu MiB; set "
+                       "memory: %lluM or more",
+                       start, kernel, b->kernel.path, initrd, b->initrd.path, need,
+                       (unsigned long long)(ram->size_bytes >> 20),
                        (unsigned long long)boot_memory_hint_mib(MIB(need + need / 8)));
-    return err_set(e, ENOMEM, "not enough memory: %llu MiB below the kernel and %llu MiB for kernel %s make "
-                              "%llu MiB, the guest has %llu MiB; set memory: %lluM or more", start, kernel,
-                   b->kernel.path, need, (unsigned long long)(ram->size_bytes >> 20),
+    return err_set(e, ENOMEM,
+                   "not enough memory: %llu MiB below the kernel and %llu MiB for kernel %s make "
+                   "%llu MiB, the guest has %llu MiB; set memory: %lluM or more",
+                   start, kernel, b->kernel.path, need, (unsigned long long)(ram->size_bytes >> 20),
                    (unsigned long long)boot_memory_hint_mib(MIB(need + need / 8)));
 }
 
 static int place_initrd(const struct boot_image *b, const struct limits *l, struct linux_plan *plan,
                         struct err *e)
 {
-    uint64_t hi = (uint64_t)b->lx.h.initrd_addr_max + 1, floor = plan->kernel_gpa + plan->kernel_bytes;
+    uint64_t hi = (uint64_t)b->lx.h.initrd_addr_max + 1,
+             floor = plan->kernel_gpa + plan->kernel_bytes;
     struct boot_busy none = {0};
 
     if (plan->initrd_bytes == 0)
@@ -233,9 +247,10 @@ static int place_initrd(const struct boot_image *b, const struct limits *l, stru
         hi = l->low_end;
     if (boot_place_high(&none, floor, hi, plan->initrd_bytes, GMEM_PAGE_BYTES, &plan->initrd_gpa))
         return 0;
-    return err_set(e, EFBIG, "initrd %s has %llu MiB, kernel %s takes it only below %llu MiB; use a "
-                             "smaller one", b->initrd.path,
-                   (unsigned long long)(plan->initrd_bytes >> 20), b->kernel.path,
+    return err_set(e, EFBIG,
+                   "initrd %s has %llu MiB, kernel %s takes it only below %llu MiB; use a "
+                   "smaller one",
+                   b->initrd.path, (unsigned long long)(plan->initrd_bytes >> 20), b->kernel.path,
                    (unsigned long long)(hi >> 20));
 }
 
@@ -257,10 +272,9 @@ static int randomise_place(const struct linux_header *h, const struct limits *l,
     r = boot_random_below(low + high, &pick, e);
     if (r < 0)
         return r;
-    plan->kernel_gpa = pick < low
-                           ? boot_place_nth(&busy, lo, l->low_end, bytes, h->alignment, pick)
-                           : boot_place_nth(&busy, GMEM_HIGH_START, l->high_end, bytes, h->alignment,
-                                            pick - low);
+    plan->kernel_gpa = pick < low ? boot_place_nth(&busy, lo, l->low_end, bytes, h->alignment, pick)
+                                  : boot_place_nth(&busy, GMEM_HIGH_START, l->high_end, bytes,
+                                                   h->alignment, pick - low);
     return 0;
 }
 
@@ -350,7 +364,8 @@ static int open_direct(struct boot_image *b, uint64_t memory_bytes, struct err *
 
     if (h->payload_bytes == 0)
         return err_set(e, EBADMSG, "its header names no payload");
-    b->lx.kernel = boot_kernel_get(&b->kernel, h->payload_offset, h->payload_bytes, memory_bytes, e);
+    b->lx.kernel =
+        boot_kernel_get(&b->kernel, h->payload_offset, h->payload_bytes, memory_bytes, e);
     if (!b->lx.kernel)
         return -e->code;
     if (boot_kernel_view(b->lx.kernel).elf->start == h->pref_address)
@@ -417,7 +432,8 @@ static int load_kernel(const struct boot_image *b, const struct linux_plan *plan
     elf = boot_kernel_view(b->lx.kernel).elf;
     *entry = plan->kernel_gpa + (elf->entry - elf->start);
     r = boot_kernel_load(b->lx.kernel, m, plan->kernel_gpa, plan->virt_delta);
-    return r < 0 ? err_set(e, -r, "kernel %s does not fit into the guest's memory", b->kernel.path) : 0;
+    return r < 0 ? err_set(e, -r, "kernel %s does not fit into the guest's memory", b->kernel.path)
+                 : 0;
 }
 
 static int linux_load(const struct boot_image *b, struct gmem *m, const struct boot_params *p,

@@ -20,7 +20,8 @@
 
 enum { HEADER_BYTES = 12, ADDRESS_BYTES = 32 };
 
-enum { /* header flags; 0-15 must be understood, 16-31 may be ignored */
+/* header flags; 0-15 must be understood, 16-31 may be ignored */
+enum {
     REQUIRE_PAGE_ALIGN = 1 << 0,
     REQUIRE_MEMORY = 1 << 1,
     REQUIRE_VIDEO = 1 << 2,
@@ -28,7 +29,8 @@ enum { /* header flags; 0-15 must be understood, 16-31 may be ignored */
     HAS_ADDRESSES = 1 << 16,
 };
 
-enum { /* info flags */
+/* info flags */
+enum {
     INFO_MEMORY = 1 << 0,
     INFO_CMDLINE = 1 << 2,
     INFO_MODULES = 1 << 3,
@@ -36,7 +38,8 @@ enum { /* info flags */
     INFO_LOADER_NAME = 1 << 9,
 };
 
-enum { /* the block of structures that the kernel is handed, and offsets in it */
+/* the block of structures that the kernel is handed, and offsets in it */
+enum {
     INFO = 0,
     INFO_BYTES = 120,
     MODULE = 128,
@@ -68,15 +71,19 @@ static bool multiboot_probe(const struct boot_image *b)
 
 static int check_flags(const struct boot_image *b, uint32_t flags, struct err *e)
 {
-    uint32_t unknown = flags & REQUIRE_MASK & ~(REQUIRE_PAGE_ALIGN | REQUIRE_MEMORY | REQUIRE_VIDEO);
+    uint32_t unknown =
+        flags & REQUIRE_MASK & ~(REQUIRE_PAGE_ALIGN | REQUIRE_MEMORY | REQUIRE_VIDEO);
 
     if (flags & REQUIRE_VIDEO)
-        return err_set(e, ENOTSUP, "kernel %s requires a video mode (bit 2 of its Multiboot header); "
-                                   "there is no display here: clear the bit, write to port 0x3f8",
+        return err_set(e, ENOTSUP,
+                       "kernel %s requires a video mode (bit 2 of its Multiboot header); "
+                       "there is no display here: clear the bit, write to port 0x3f8",
                        b->kernel.path);
     if (unknown)
-        return err_set(e, ENOTSUP, "kernel %s requires unknown features of its Multiboot loader (bits "
-                                   "0x%x of its header)", b->kernel.path, unknown);
+        return err_set(e, ENOTSUP,
+                       "kernel %s requires unknown features of its Multiboot loader (bits "
+                       "0x%x of its header)",
+                       b->kernel.path, unknown);
     return 0;
 }
 
@@ -88,7 +95,8 @@ static int read_addresses(struct boot_image *b, struct err *e)
     uint64_t header_addr, load, load_end, bss_end, before;
 
     if (mb->header_offset + ADDRESS_BYTES > b->head_bytes)
-        return err_set(e, ENODATA, "kernel %s is truncated inside its Multiboot header", b->kernel.path);
+        return err_set(e, ENODATA, "kernel %s is truncated inside its Multiboot header",
+                       b->kernel.path);
     header_addr = le32_get(p + 12);
     load = le32_get(p + 16);
     load_end = le32_get(p + 20);
@@ -96,21 +104,27 @@ static int read_addresses(struct boot_image *b, struct err *e)
     mb->entry = le32_get(p + 28);
     before = header_addr - load;
     if (header_addr < load || before > mb->header_offset)
-        return err_set(e, EBADMSG, "kernel %s: load_addr in its Multiboot header lies before the file",
+        return err_set(e, EBADMSG,
+                       "kernel %s: load_addr in its Multiboot header lies before the file",
                        b->kernel.path);
     mb->file_offset = mb->header_offset - before;
     mb->load_gpa = load;
     mb->load_bytes = load_end ? load_end - load : b->kernel.size_bytes - mb->file_offset;
     if ((load_end && load_end < load) || mb->load_bytes == 0 ||
         mb->load_bytes > b->kernel.size_bytes - mb->file_offset)
-        return err_set(e, EBADMSG, "kernel %s is truncated, or load_end_addr in its Multiboot header is "
-                                   "wrong", b->kernel.path);
+        return err_set(e, EBADMSG,
+                       "kernel %s is truncated, or load_end_addr in its Multiboot header is "
+                       "wrong",
+                       b->kernel.path);
     if (bss_end && bss_end < load + mb->load_bytes)
-        return err_set(e, EBADMSG, "kernel %s: bss_end_addr in its Multiboot header lies before the end "
-                                   "of what is loaded", b->kernel.path);
+        return err_set(e, EBADMSG,
+                       "kernel %s: bss_end_addr in its Multiboot header lies before the end "
+                       "of what is loaded",
+                       b->kernel.path);
     mb->mem_bytes = bss_end ? bss_end - load : mb->load_bytes;
     if (mb->entry - load >= mb->mem_bytes)
-        return err_set(e, EBADMSG, "kernel %s: entry_addr in its Multiboot header lies outside of it",
+        return err_set(e, EBADMSG,
+                       "kernel %s: entry_addr in its Multiboot header lies outside of it",
                        b->kernel.path);
     return 0;
 }
@@ -148,12 +162,16 @@ static int read_kernel(struct boot_image *b, struct err *e)
         return r;
     }
     if (!boot_is_elf(b))
-        return err_set(e, EBADMSG, "kernel %s has a Multiboot header without addresses (bit 16) and is no "
-                                   "ELF", b->kernel.path);
+        return err_set(e, EBADMSG,
+                       "kernel %s has a Multiboot header without addresses (bit 16) and is no "
+                       "ELF",
+                       b->kernel.path);
     mb->entry = b->elf.entry;
     if (!boot_elf_entry(&b->elf, &mb->entry) || mb->entry > UINT32_MAX)
-        return err_set(e, EBADMSG, "kernel %s has an entry point outside of its segments, or above "
-                                   "4 GiB", b->kernel.path);
+        return err_set(e, EBADMSG,
+                       "kernel %s has an entry point outside of its segments, or above "
+                       "4 GiB",
+                       b->kernel.path);
     return 0;
 }
 
@@ -173,14 +191,17 @@ static int mb_plan(const struct boot_image *b, const struct boot_ram *ram, const
     *plan = (struct mb_plan){.module_bytes = b->initrd.fd >= 0 ? b->initrd.size_bytes : 0};
     if (!boot_place_low(&busy, BOOT_GDT_GPA, BOOT_LOW_END, BLOCK_BYTES + strlen(cmdline) + 1, 64,
                         &plan->block_gpa))
-        return err_set(e, E2BIG, "kernel %s leaves no room below 640K for its command line of %zu "
-                                 "bytes; shorten append:", b->kernel.path, strlen(cmdline));
-    if (plan->module_bytes &&
-        !boot_place_low(&busy, after, ram->low_end, plan->module_bytes, GMEM_PAGE_BYTES,
-                        &plan->module_gpa))
-        return err_set(e, ENOMEM, "not enough memory: kernel %s needs %llu MiB, module %s %llu MiB more, "
-                                  "the guest has %llu MiB; set memory: %lluM or more", b->kernel.path,
-                       (unsigned long long)((after + MIB(1) - 1) >> 20), b->initrd.path,
+        return err_set(e, E2BIG,
+                       "kernel %s leaves no room below 640K for its command line of %zu "
+                       "bytes; shorten append:",
+                       b->kernel.path, strlen(cmdline));
+    if (plan->module_bytes && !boot_place_low(&busy, after, ram->low_end, plan->module_bytes,
+                                              GMEM_PAGE_BYTES, &plan->module_gpa))
+        return err_set(e, ENOMEM,
+                       "not enough memory: kernel %s needs %llu MiB, module %s %llu MiB more, "
+                       "the guest has %llu MiB; set memory: %lluM or more",
+                       b->kernel.path, (unsigned long long)((after + MIB(1) - 1) >> 20),
+                       b->initrd.path,
                        (unsigned long long)((plan->module_bytes + MIB(1) - 1) >> 20),
                        (unsigned long long)(ram->size_bytes >> 20),
                        (unsigned long long)boot_memory_hint_mib(after + plan->module_bytes));
@@ -238,7 +259,8 @@ static int write_block(const struct boot_image *b, const struct mb_plan *plan,
     uint32_t gpa = (uint32_t)plan->block_gpa;
     int r;
 
-    le32_put(block + INFO, INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MMAP | INFO_LOADER_NAME);
+    le32_put(block + INFO,
+             INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MMAP | INFO_LOADER_NAME);
     le32_put(block + INFO + 16, gpa + BLOCK_BYTES);
     le32_put(block + INFO + 64, gpa + LOADER);
     memcpy(block + LOADER, "ruche", 6);

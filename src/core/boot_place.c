@@ -30,14 +30,15 @@ unsigned boot_memmap(const struct boot_ram *ram, struct boot_mem out[BOOT_MEMMAP
 
     out[n++] = (struct boot_mem){0, BOOT_LOW_END, BOOT_MEM_RAM};
     out[n++] = (struct boot_mem){BOOT_LOW_END, 0xa0000 - BOOT_LOW_END, BOOT_MEM_RESERVED};
-    out[n++] = (struct boot_mem){BOOT_BIOS_START, BOOT_HIGH_START - BOOT_BIOS_START,
-                                 BOOT_MEM_RESERVED};
+    out[n++] =
+        (struct boot_mem){BOOT_BIOS_START, BOOT_HIGH_START - BOOT_BIOS_START, BOOT_MEM_RESERVED};
     if (ram->low_end > BOOT_HIGH_START)
         out[n++] = (struct boot_mem){BOOT_HIGH_START, ram->low_end - BOOT_HIGH_START, BOOT_MEM_RAM};
     out[n++] = (struct boot_mem){MMIO_RESERVED_START, GMEM_HIGH_START - MMIO_RESERVED_START,
                                  BOOT_MEM_RESERVED};
     if (ram->high_end)
-        out[n++] = (struct boot_mem){GMEM_HIGH_START, ram->high_end - GMEM_HIGH_START, BOOT_MEM_RAM};
+        out[n++] =
+            (struct boot_mem){GMEM_HIGH_START, ram->high_end - GMEM_HIGH_START, BOOT_MEM_RAM};
     return n;
 }
 
@@ -146,7 +147,8 @@ enum { CODE_RX_ACCESSED = 11, DATA_RW_ACCESSED = 3, BOOT_CS = 0x10, BOOT_DS = 0x
 
 static struct x86_seg flat_seg(uint16_t sel, unsigned attr)
 {
-    return (struct x86_seg){.limit = UINT32_MAX, .sel = sel,
+    return (struct x86_seg){.limit = UINT32_MAX,
+                            .sel = sel,
                             .attr = (uint16_t)(attr | X86_SEG_S | X86_SEG_P | X86_SEG_G)};
 }
 

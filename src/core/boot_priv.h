@@ -234,13 +234,13 @@ struct boot_kernel *boot_kernel_get(const struct boot_file *f, uint64_t offset, 
 void boot_kernel_put(struct boot_kernel *k);
 struct boot_kernel_view boot_kernel_view(const struct boot_kernel *k);
 /* Into clean memory at `gpa`, moved by `delta` virtual bytes. -EFAULT: not all RAM. */
-int boot_kernel_load(const struct boot_kernel *k, struct gmem *m, uint64_t gpa, uint64_t delta)
-    RUCHE_MUST_CHECK;
+int boot_kernel_load(const struct boot_kernel *k, struct gmem *m, uint64_t gpa,
+                     uint64_t delta) RUCHE_MUST_CHECK;
 
 /* ---- boot_kaslr.c ---- */
 
 #define KERNEL_MAP 0xffffffff80000000ull /* __START_KERNEL_map */
-#define KERNEL_MAP_BYTES GIB(1)           /* KERNEL_IMAGE_SIZE of kernels that have relocations */
+#define KERNEL_MAP_BYTES GIB(1)          /* KERNEL_IMAGE_SIZE of kernels that have relocations */
 
 int boot_random(void *buf, size_t len, struct err *e) RUCHE_MUST_CHECK;
 /* Uniform in [0, n), n > 0. */

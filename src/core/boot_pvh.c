@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { /* the block of structures that the kernel is handed, and offsets in it */
+/* the block of structures that the kernel is handed, and offsets in it */
+enum {
     INFO = 0,
     INFO_BYTES = 56,
     MODULE = 64,
@@ -46,14 +47,18 @@ static int pvh_plan(const struct boot_image *b, const struct boot_ram *ram, cons
     *plan = (struct pvh_plan){.block_bytes = BLOCK_BYTES + strlen(cmdline) + 1,
                               .initrd_bytes = b->initrd.fd >= 0 ? b->initrd.size_bytes : 0};
     if (!boot_place_low(&busy, BOOT_GDT_GPA, BOOT_LOW_END, plan->block_bytes, 64, &plan->block_gpa))
-        return err_set(e, E2BIG, "kernel %s leaves no room below 640K for its command line of %zu "
-                                 "bytes; shorten append:", b->kernel.path, strlen(cmdline));
+        return err_set(e, E2BIG,
+                       "kernel %s leaves no room below 640K for its command line of %zu "
+                       "bytes; shorten append:",
+                       b->kernel.path, strlen(cmdline));
     if (plan->initrd_bytes &&
         !boot_place_high(&busy, BOOT_HIGH_START, ram->low_end, plan->initrd_bytes, GMEM_PAGE_BYTES,
                          &plan->initrd_gpa))
-        return err_set(e, ENOMEM, "not enough memory: kernel %s needs %llu MiB, initrd %s %llu MiB more, "
-                                  "the guest has %llu MiB; set memory: %lluM or more", b->kernel.path,
-                       (unsigned long long)((b->elf.end + MIB(1) - 1) >> 20), b->initrd.path,
+        return err_set(e, ENOMEM,
+                       "not enough memory: kernel %s needs %llu MiB, initrd %s %llu MiB more, "
+                       "the guest has %llu MiB; set memory: %lluM or more",
+                       b->kernel.path, (unsigned long long)((b->elf.end + MIB(1) - 1) >> 20),
+                       b->initrd.path,
                        (unsigned long long)((plan->initrd_bytes + MIB(1) - 1) >> 20),
                        (unsigned long long)(ram->size_bytes >> 20),
                        (unsigned long long)boot_memory_hint_mib(b->elf.end + plan->initrd_bytes));

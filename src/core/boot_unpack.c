@@ -95,7 +95,10 @@ static int unpack_lz4(const uint8_t *in, size_t inlen, uint8_t *out, size_t outl
 }
 
 static const struct boot_packer packers[] = {
-    {.name = "xz", .magic = {0xfd, '7', 'z', 'X', 'Z', 0}, .magic_len = 6, .slow = true,
+    {.name = "xz",
+     .magic = {0xfd, '7', 'z', 'X', 'Z', 0},
+     .magic_len = 6,
+     .slow = true,
      .unpack = unpack_xz},
     {.name = "gzip", .magic = {0x1f, 0x8b}, .magic_len = 2, .slow = true, .unpack = unpack_gzip},
     {.name = "zstd", .magic = {0x28, 0xb5, 0x2f, 0xfd}, .magic_len = 4, .unpack = unpack_zstd},

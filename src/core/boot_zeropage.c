@@ -13,7 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
-enum { /* offsets in the zero page */
+/* offsets in the zero page */
+enum {
     ZP_ACPI_RSDP = 0x070,
     ZP_EXT_INITRD = 0x0c0,
     ZP_EXT_INITRD_SIZE = 0x0c4,
@@ -95,8 +96,10 @@ static int write_cmdline(const struct linux_header *h, const char *cmdline, stru
     size_t len = cmdline ? strlen(cmdline) : 0;
 
     if (len > h->cmdline_max || len >= BOOT_CMDLINE_MAX)
-        return err_set(e, E2BIG, "the kernel command line has %zu characters, this kernel takes at "
-                                 "most %u; shorten append:", len,
+        return err_set(e, E2BIG,
+                       "the kernel command line has %zu characters, this kernel takes at "
+                       "most %u; shorten append:",
+                       len,
                        h->cmdline_max < BOOT_CMDLINE_MAX ? h->cmdline_max : BOOT_CMDLINE_MAX - 1);
     return gmem_write(m, BOOT_CMDLINE_GPA, len ? cmdline : "", len + 1);
 }
@@ -119,7 +122,14 @@ int boot_zeropage_write(const struct linux_header *h, const struct linux_plan *p
 }
 
 enum { PTE_P = 1, PTE_RW = 2, PTE_PS = 0x80, PTE_BYTES = 8, TABLE_ENTRIES = 512 };
-enum { CR0_PE = 1, CR0_ET = 0x10, CR0_NE = 0x20, CR4_PAE = 0x20, EFER_LME = 0x100, EFER_LMA = 0x400 };
+enum {
+    CR0_PE = 1,
+    CR0_ET = 0x10,
+    CR0_NE = 0x20,
+    CR4_PAE = 0x20,
+    EFER_LME = 0x100,
+    EFER_LMA = 0x400
+};
 #define CR0_PG 0x80000000u
 
 /* Page tables being filled; the root first, directories as they are needed. */
@@ -147,7 +157,8 @@ static int map_gib(struct tables *t, uint64_t gib)
     if (t->used == BOOT_PAGE_TABLES)
         return -EFAULT;
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-        le64_put(t->pages[t->used] + i * PTE_BYTES, (GIB(gib) + MIB(2) * i) | PTE_P | PTE_RW | PTE_PS);
+        le64_put(t->pages[t->used] + i * PTE_BYTES,
+                 (GIB(gib) + MIB(2) * i) | PTE_P | PTE_RW | PTE_PS);
     le64_put(pointer, table_gpa(t->used) | PTE_P | PTE_RW);
     t->used++;
     return 0;
@@ -178,7 +189,8 @@ int boot_long_mode_write(const struct linux_plan *plan, uint64_t entry, struct g
     if (rc == 0)
         rc = boot_gdt_write(m, BOOT_GDT_GPA, true, r);
     if (rc < 0)
-        return err_set(e, -rc, "the guest's memory is too small to boot Linux; set memory: 64M or more");
+        return err_set(e, -rc,
+                       "the guest's memory is too small to boot Linux; set memory: 64M or more");
     memset(r->gpr, 0, sizeof r->gpr);
     r->gpr[X86_RSI] = BOOT_ZERO_PAGE_GPA;
     r->rip = entry;

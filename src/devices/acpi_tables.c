@@ -71,12 +71,14 @@ struct acpi_fadt {
 } __attribute__((packed));
 static_assert(sizeof(struct acpi_fadt) == 276, "ACPI 5.2.9");
 
-enum { /* acpi_fadt.iapc_boot_arch: there is an ISA bus and a CMOS clock, no 8042, no VGA */
+/* acpi_fadt.iapc_boot_arch: there is an ISA bus and a CMOS clock, no 8042, no VGA */
+enum {
     IAPC_LEGACY_DEVICES = 1 << 0,
     IAPC_VGA_NOT_PRESENT = 1 << 2,
 };
 
-enum { /* acpi_fadt.flags; PWR_BUTTON (1 << 4) clear: the power button is a fixed feature */
+/* acpi_fadt.flags; PWR_BUTTON (1 << 4) clear: the power button is a fixed feature */
+enum {
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
     FADT_SLP_BUTTON = 1 << 5, /* set: no sleep button in fixed hardware */
@@ -102,7 +104,14 @@ struct acpi_madt {
 } __attribute__((packed));
 
 enum { MADT_PCAT_COMPAT = 1, MADT_ENABLED = 1 };
-enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9, MADT_X2APIC_NMI };
+enum {
+    MADT_LAPIC,
+    MADT_IOAPIC,
+    MADT_OVERRIDE,
+    MADT_LAPIC_NMI = 4,
+    MADT_X2APIC = 9,
+    MADT_X2APIC_NMI
+};
 enum { INTI_CONFORMS = 0, INTI_HIGH_LEVEL = 0x1 | 0x3 << 2 };
 enum { XAPIC_IDS = 255, LINT1 = 1 };
 
@@ -165,7 +174,8 @@ struct area {
 };
 
 static_assert(ACPI_VCPUS_MAX * sizeof(struct madt_x2apic) + sizeof pc_dsdt_aml_code + 4096 <
-                  PC_ACPI_AREA_BYTES, "the largest MADT fits");
+                  PC_ACPI_AREA_BYTES,
+              "the largest MADT fits");
 
 static void *area_take(struct area *a, size_t len)
 {
@@ -280,13 +290,19 @@ static void madt_add_cpu(struct area *a, unsigned id)
     if (id < XAPIC_IDS) {
         struct madt_lapic *l = area_take(a, sizeof *l);
 
-        *l = (struct madt_lapic){.type = MADT_LAPIC, .length = sizeof *l, .uid = (uint8_t)id,
-                                 .apic_id = (uint8_t)id, .flags = MADT_ENABLED};
+        *l = (struct madt_lapic){.type = MADT_LAPIC,
+                                 .length = sizeof *l,
+                                 .uid = (uint8_t)id,
+                                 .apic_id = (uint8_t)id,
+                                 .flags = MADT_ENABLED};
     } else {
         struct madt_x2apic *x = area_take(a, sizeof *x);
 
-        *x = (struct madt_x2apic){.type = MADT_X2APIC, .length = sizeof *x, .x2apic_id = id,
-                                  .flags = MADT_ENABLED, .uid = id};
+        *x = (struct madt_x2apic){.type = MADT_X2APIC,
+                                  .length = sizeof *x,
+                                  .x2apic_id = id,
+                                  .flags = MADT_ENABLED,
+                                  .uid = id};
     }
 }
 
@@ -294,8 +310,8 @@ static void madt_add_override(struct area *a, uint8_t irq, uint32_t gsi, uint16_
 {
     struct madt_override *o = area_take(a, sizeof *o);
 
-    *o = (struct madt_override){.type = MADT_OVERRIDE, .length = sizeof *o, .source = irq,
-                                .gsi = gsi, .flags = flags};
+    *o = (struct madt_override){
+        .type = MADT_OVERRIDE, .length = sizeof *o, .source = irq, .gsi = gsi, .flags = flags};
 }
 
 /* LINT1 of every processor is wired to NMI. */
@@ -389,7 +405,8 @@ uint64_t acpi_tables_write(struct gmem *m, const struct acpi_params *p, struct e
     r = gmem_write(m, PC_ACPI_AREA, a.bytes, a.used);
     free(a.bytes);
     if (r < 0) {
-        err_set(e, -r, "the ACPI tables need at least 1M of guest memory; give for example memory: 16M");
+        err_set(e, -r,
+                "the ACPI tables need at least 1M of guest memory; give for example memory: 16M");
         return 0;
     }
     return PC_ACPI_AREA;

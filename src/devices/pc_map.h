@@ -38,8 +38,8 @@ enum {
     PC_PM1_EVT_BYTES = 4,
     PC_PM1_CNT_BYTES = 2,
     PC_PM_TMR_BYTES = 4,
-    PC_RESET_VALUE = 6,   /* what written to PC_RESET_PORT resets the machine */
-    PC_SLEEP_TYPE_S5 = 5, /* SLP_TYP of PM1_CNT that powers off */
+    PC_RESET_VALUE = 6,     /* what written to PC_RESET_PORT resets the machine */
+    PC_SLEEP_TYPE_S5 = 5,   /* SLP_TYP of PM1_CNT that powers off */
     PC_CMOS_CENTURY = 0x32, /* register of the RTC that holds the century, in BCD */
 };
 

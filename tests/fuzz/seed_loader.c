@@ -38,7 +38,8 @@ int main(int argc, char **argv)
     save(d, "vmlinux-3", 0x42, vmlinux_make(RELOCS_3_LISTS));
     save(d, "vmlinux-2", 0x56, vmlinux_make(RELOCS_2_LISTS));
     save(d, "pvh", 0x10, small_make(&(struct small){.pvh = true, .linux_os = true}));
-    save(d, "multiboot", 0x11, small_make(&(struct small){.multiboot = true, .multiboot_flags = 3}));
+    save(d, "multiboot", 0x11,
+         small_make(&(struct small){.multiboot = true, .multiboot_flags = 3}));
     save(d, "multiboot-flat", 0x10, multiboot_flat_make());
     save(d, "sector", 0x00, sector);
     return 0;

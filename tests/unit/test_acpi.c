@@ -110,11 +110,11 @@ static void fadt_describes_the_fixed_hardware(void **state)
     (void)state;
     assert_non_null(f);
     assert_int_equal(le(f + 4, 4), 276);
-    assert_int_equal(le(f + 46, 2), 9);      /* SCI_INT */
-    assert_int_equal(le(f + 48, 4), 0);      /* SMI_CMD: always in ACPI mode */
-    assert_int_equal(le(f + 56, 4), 0x600);  /* PM1a_EVT */
-    assert_int_equal(le(f + 64, 4), 0x604);  /* PM1a_CNT */
-    assert_int_equal(le(f + 76, 4), 0x608);  /* PM_TMR */
+    assert_int_equal(le(f + 46, 2), 9);     /* SCI_INT */
+    assert_int_equal(le(f + 48, 4), 0);     /* SMI_CMD: always in ACPI mode */
+    assert_int_equal(le(f + 56, 4), 0x600); /* PM1a_EVT */
+    assert_int_equal(le(f + 64, 4), 0x604); /* PM1a_CNT */
+    assert_int_equal(le(f + 76, 4), 0x608); /* PM_TMR */
     assert_int_equal(f[88], 4);
     assert_int_equal(f[89], 2);
     assert_int_equal(f[91], 4);
@@ -254,8 +254,8 @@ static void dsdt_routes_every_slot(void **state)
 
     (void)state;
     for (unsigned slot = 0; slot < PC_PCI_SLOTS; slot++) {
-        uint8_t dword[] = {0x0c, 0xff, 0xff, (uint8_t)slot, 0, 0, 0, 0x0a,
-                           (uint8_t)pc_gsi_of_slot(slot)};
+        uint8_t dword[] = {
+            0x0c, 0xff, 0xff, (uint8_t)slot, 0, 0, 0, 0x0a, (uint8_t)pc_gsi_of_slot(slot)};
         uint8_t word[] = {0x0b, 0xff, 0xff, 0, 0, 0x0a, (uint8_t)pc_gsi_of_slot(slot)};
 
         assert_in_range(pc_gsi_of_slot(slot), PC_GSI_PCI, PC_GSIS - 1);

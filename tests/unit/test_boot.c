@@ -168,10 +168,10 @@ static void every_packer_is_unpacked_and_entered_directly(void **state)
 
 static void kaslr_moves_every_kind_of_relocation_and_nothing_else(void **state)
 {
-    static const enum vmlinux_relocs kinds[] = {RELOCS_3_LISTS, RELOCS_2_LISTS};
+    static const enum vmlinux_relocs kinds[] = {RELOCS_3_LISTS, RELOCS_2_LISTS, RELOCS_NO_SECTIONS};
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct image k = bzimage_of(PACK_LZ4, kinds[i]);
         struct guest g = guest_with(&k, 64);
         uint64_t base, delta;
@@ -184,7 +184,7 @@ static void kaslr_moves_every_kind_of_relocation_and_nothing_else(void **state)
         assert_int_equal(peek(&g, base + AT_PERCPU64, 8), WORD64 + 8 + delta);
         assert_int_equal(peek(&g, base + AT_WORD32, 4), (uint32_t)(WORD32 + delta));
         assert_int_equal(peek(&g, base + AT_INVERSE32, 4),
-                         kinds[i] == RELOCS_3_LISTS ? (uint32_t)(INVERSE32 - delta) : INVERSE32);
+                         kinds[i] != RELOCS_2_LISTS ? (uint32_t)(INVERSE32 - delta) : INVERSE32);
         assert_int_equal(peek(&g, base + AT_PLAIN, 8), PLAIN);
         assert_true(peek(&g, ZP + 0x211, 1) & LOADFLAGS_KASLR);
         guest_end(&g);
@@ -418,10 +418,12 @@ static void entry_state_is_long_mode_with_flat_segments(void **state)
 
 static void zero_page_describes_memory_command_line_and_acpi(void **state)
 {
-    static const uint64_t want[][3] = {
-        {0, 0x9fc00, 1},          {0x9fc00, 0x400, 2},
-        {0xe0000, 0x20000, 2},    {0x100000, GIB(3) - 0x100000, 1},
-        {0xe0000000, 0x20000000, 2}, {GIB(4), GIB(1), 1}};
+    static const uint64_t want[][3] = {{0, 0x9fc00, 1},
+                                       {0x9fc00, 0x400, 2},
+                                       {0xe0000, 0x20000, 2},
+                                       {0x100000, GIB(3) - 0x100000, 1},
+                                       {0xe0000000, 0x20000000, 2},
+                                       {GIB(4), GIB(1), 1}};
     struct image k = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
     struct guest g = guest_with(&k, 4096);
 
@@ -506,7 +508,8 @@ static void a_command_line_that_is_too_long_is_refused(void **state)
 
 static void old_and_32_bit_kernels_are_refused(void **state)
 {
-    struct image old = bzimage_of(PACK_LZ4, RELOCS_3_LISTS), narrow = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
+    struct image old = bzimage_of(PACK_LZ4, RELOCS_3_LISTS),
+                 narrow = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
     struct guest g, h;
 
     (void)state;
@@ -550,7 +553,8 @@ static void try_image(struct image *k, enum boot_mode mode, struct gmem *m)
     guest_end(&g);
 }
 
-static void try_field(const struct image *k, size_t at, unsigned width, uint64_t value, struct gmem *m)
+static void try_field(const struct image *k, size_t at, unsigned width, uint64_t value,
+                      struct gmem *m)
 {
     static const enum boot_mode modes[] = {BOOT_AUTO, BOOT_BZIMAGE};
     uint8_t v[8];
@@ -569,12 +573,14 @@ static void lies_in_every_header_field_are_survived(void **state)
 {
     static const struct {
         unsigned at, width;
-    } fields[] = {{0x1f1, 1}, {0x1f4, 4}, {0x201, 1}, {0x206, 2}, {0x211, 1}, {0x214, 4}, {0x218, 8},
-                  {0x228, 4}, {0x22c, 4}, {0x230, 4}, {0x234, 1}, {0x235, 1}, {0x236, 2}, {0x238, 4},
-                  {0x248, 4}, {0x24c, 4}, {0x250, 8}, {0x258, 8}, {0x260, 4}, {0x264, 4}};
-    static const uint64_t lies[] = {0, 1, 0x7f, 0xff, 0x1000, 0xffff, 0x10000, 0x200000, 0x7fffffff,
-                                    0x80000000, 0xfffff000, 0xffffffff, 0x100000000,
-                                    UINT64_MAX - 4095, UINT64_MAX};
+    } fields[] = {{0x1f1, 1}, {0x1f4, 4}, {0x201, 1}, {0x206, 2}, {0x211, 1},
+                  {0x214, 4}, {0x218, 8}, {0x228, 4}, {0x22c, 4}, {0x230, 4},
+                  {0x234, 1}, {0x235, 1}, {0x236, 2}, {0x238, 4}, {0x248, 4},
+                  {0x24c, 4}, {0x250, 8}, {0x258, 8}, {0x260, 4}, {0x264, 4}};
+    static const uint64_t lies[] = {
+        0,         1,          0x7f,       0xff,       0x1000,     0xffff,      0x10000,
+        0x200000,  0x7fffffff, 0x80000000, 0xfffff000, 0xffffffff, 0x100000000, UINT64_MAX - 4095,
+        UINT64_MAX};
     struct image k = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
     struct gmem *m = gmem_new("t", MIB(32), NULL);
 
@@ -789,8 +795,10 @@ static void sha256_gives_the_published_digests(void **state)
         {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
         {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
          "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
-        {"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopq"
-         "rsmnopqrstnopqrstu", "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"},
+        {"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrl"
+         "mnopq"
+         "rsmnopqrstnopqrstu",
+         "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"},
     };
 
     (void)state;
@@ -829,8 +837,10 @@ static void places_are_found_around_what_is_busy(void **state)
 
 static int setup(void **state)
 {
+    const char *tmp = getenv("TMPDIR");
+
     (void)state;
-    strcpy(dir, "/tmp/ruche-boot-XXXXXX");
+    snprintf(dir, sizeof dir, "%s/boot-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
     setenv("RUCHE_CACHE", "off", 1);
     return mkdtemp(dir) ? 0 : -1;
 }

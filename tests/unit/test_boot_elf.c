@@ -216,8 +216,10 @@ static void elf_in_bad_places_is_refused(void **state)
     assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0xef000}), "BIOS area");
     assert_refused(guest_of(&(struct small){.pvh = true, .paddr = MIB(16) - 0x1000}),
                    "set memory: 32M or more");
-    assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0xfffff000}), "needs memory up to");
-    assert_refused(guest_of(&(struct small){.pvh = true, .entry = 0x5000}), "where it loads nothing");
+    assert_refused(guest_of(&(struct small){.pvh = true, .paddr = 0xfffff000}),
+                   "needs memory up to");
+    assert_refused(guest_of(&(struct small){.pvh = true, .entry = 0x5000}),
+                   "where it loads nothing");
 }
 
 static void the_page_below_1m_may_hold_the_headers_of_a_kernel(void **state)
@@ -268,7 +270,8 @@ static void multiboot_elf_is_entered_with_its_info(void **state)
 
 static void a_virtual_entry_point_is_translated(void **state)
 {
-    struct guest g = guest_of(&(struct small){.multiboot = true, .entry = SMALL_VADDR + SMALL_ENTRY});
+    struct guest g =
+        guest_of(&(struct small){.multiboot = true, .entry = SMALL_VADDR + SMALL_ENTRY});
 
     (void)state;
     guest_boot(&g);
@@ -292,8 +295,10 @@ static void multiboot_flat_is_loaded_by_its_address_fields(void **state)
 static void multiboot_requirements_that_we_lack_are_refused(void **state)
 {
     (void)state;
-    assert_refused(guest_of(&(struct small){.multiboot = true, .multiboot_flags = 4}), "video mode");
-    assert_refused(guest_of(&(struct small){.multiboot = true, .multiboot_flags = 0x120}), "bits 0x120");
+    assert_refused(guest_of(&(struct small){.multiboot = true, .multiboot_flags = 4}),
+                   "video mode");
+    assert_refused(guest_of(&(struct small){.multiboot = true, .multiboot_flags = 0x120}),
+                   "bits 0x120");
 }
 
 static void optional_multiboot_flags_are_ignored(void **state)
@@ -318,8 +323,8 @@ static void a_module_larger_than_memory_is_refused(void **state)
 /* Each field of the address block, each with values that lie. */
 static void lies_in_multiboot_addresses_are_survived(void **state)
 {
-    static const uint32_t lies[] = {0, 1, SMALL_PADDR - 1, SMALL_PADDR + 0x10000, 0x7fffffff, 0xfffffff0,
-                                    0xffffffff};
+    static const uint32_t lies[] = {0,          1,          SMALL_PADDR - 1, SMALL_PADDR + 0x10000,
+                                    0x7fffffff, 0xfffffff0, 0xffffffff};
     unsigned refused = 0;
 
     (void)state;
@@ -488,9 +493,10 @@ static void unknown_files_are_named_and_the_known_kinds_listed(void **state)
     assert_refused_text("070701", 6, "cpio archive");
     assert_refused_text("#!/bin/sh\n", 10, "a script");
     assert_refused_text("MZ", 2, "EFI program");
-    assert_refused_text("hello, world", 12,
-                        "of no known kind; known are: Linux bzImage (vmlinuz), ELF with a PVH note, ELF "
-                        "or flat with a Multiboot 1 header, boot sector or flat binary (*.bin, *.flat)");
+    assert_refused_text(
+        "hello, world", 12,
+        "of no known kind; known are: Linux bzImage (vmlinuz), ELF with a PVH note, ELF "
+        "or flat with a Multiboot 1 header, boot sector or flat binary (*.bin, *.flat)");
 }
 
 static void absent_empty_and_odd_files_are_refused(void **state)
@@ -539,8 +545,10 @@ static void protocols_have_names(void **state)
 
 static int setup(void **state)
 {
+    const char *tmp = getenv("TMPDIR");
+
     (void)state;
-    strcpy(dir, "/tmp/ruche-elf-XXXXXX");
+    snprintf(dir, sizeof dir, "%s/elf-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
     setenv("RUCHE_CACHE", "off", 1);
     return mkdtemp(dir) ? 0 : -1;
 }
