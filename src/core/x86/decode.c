@@ -237,8 +237,8 @@ static bool take_vex(struct insn *i, struct in *in, bool mode64)
     return true;
 }
 
-/* Near branches, PUSH/POP and the like: 64 bits by default in 64-bit mode. Near branches
- * ignore 66 there (Intel); we follow that. */
+/* Near branches, PUSH/POP and the like: 64 bits by default in 64-bit mode. 66 makes near branches
+ * there 16 bits wide, as on AMD (Intel ignores it). */
 static bool default64(const struct insn *i)
 {
     if (i->map == MAP_1B) {
@@ -273,7 +273,7 @@ static void set_sizes(struct insn *i, unsigned bits)
         i->adsize = i->p67 ? 4 : 8;
         i->opsize = i->rex & 8 ? 8 : i->p66 ? 2 : 4;
         if (near_branch(i))
-            i->opsize = 8;
+            i->opsize = i->opsize == 2 ? 2 : 8;
         else if (default64(i) && i->opsize == 4)
             i->opsize = 8;
     } else {
@@ -289,9 +289,7 @@ static void fix_group5(struct insn *i, unsigned bits)
 
     if (bits != 64 || i->map != MAP_1B || i->op != 0xff)
         return;
-    if (sub == 2 || sub == 4)
-        i->opsize = 8;
-    else if (sub == 6 && i->opsize == 4)
+    if ((sub == 2 || sub == 4 || sub == 6) && i->opsize == 4)
         i->opsize = 8;
 }
 

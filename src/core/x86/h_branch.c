@@ -29,11 +29,13 @@ static inline bool still_mapped(const struct scpu *c, const struct block *b)
     return likely(e->tag == (b->lin0 & ~0xfffull) && e->host == b->hpage);
 }
 
-/* Target of a relative branch. */
+/* Target of a relative branch; u->aux: operand size, 0 for a fall-through. */
 static uint64_t target(const struct uop *u)
 {
     uint64_t ip = uop_rip(u) + u->len + (uint64_t)(int64_t)u->disp;
 
+    if (u->aux == 2)
+        return (uint16_t)ip;
     return (uop_block(u)->mode & MODE_CSIZE) == MODE_CS64 ? ip : (uint32_t)ip;
 }
 
@@ -267,7 +269,7 @@ static bool count_down(struct scpu *c, unsigned bytes, bool *nonzero)
     static HANDLER(name)                                                                           \
     {                                                                                              \
         bool more;                                                                                 \
-        count_down(c, u->aux, &more);                                                              \
+        count_down(c, u->s, &more);                                                              \
         if (!(COND))                                                                               \
             NEXT;                                                                                  \
         COUNT_INSNS;                                                                               \
@@ -279,7 +281,7 @@ H_LOOP(loop_, more)
 
 static HANDLER(jcxz)
 {
-    if (mask_ip(c->gpr[X86_RCX], u->aux) != 0)
+    if (mask_ip(c->gpr[X86_RCX], u->s) != 0)
         NEXT;
     COUNT_INSNS;
     return leave_to_target(c, u, fl);

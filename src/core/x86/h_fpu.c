@@ -154,7 +154,9 @@ static void *operand_memory(struct scpu *c, const struct fpu_op *op, uint64_t va
     uint8_t *p;
 
     if (op->align && va & (op->align - 1u)) {
-        exc_raise_err(c, VEC_GP, 0);
+        bool ac = n == sizeof c->fx && c->view == VIEW_USER_AC && mmu_canonical(va);
+
+        exc_raise_err(c, ac ? VEC_AC : VEC_GP, 0);
         return NULL;
     }
     p = write ? mmu_host_w(c, va, n) : mmu_host_r(c, va, n);
@@ -221,7 +223,7 @@ static HANDLER(h_maskmov)
     }
     if (mmu_check_write(c, va, op->mem_bytes) < 0)
         return raise_fault(c, u, fl);
-    if (op->class == FPU_MMXC)
+    if (op->reg == FPU_MMX)
         fpu_mmx_begin(c);
     for (unsigned i = 0; i < op->mem_bytes; i++) {
         if (mask[i] & 0x80)

@@ -70,6 +70,7 @@ static int dst_linear(struct scpu *c, const struct uop *u, bool write, uint64_t 
 static bool bulk_allowed(const struct scpu *c, const struct uop *u)
 {
     return u->scale != REP_NONE && !(c->rflags_sys & FLAG_DF) && u->aux != 2 &&
+           c->view != VIEW_USER_AC &&
            (scpu_code64(c) || (c->mode & MODE_FLAT && u->seg != X86_FS && u->seg != X86_GS));
 }
 
@@ -318,7 +319,7 @@ static enum step_end ins_one(struct scpu *c, const struct uop *u)
     uint64_t dst;
     uint32_t v;
 
-    if (tss_io_allowed(c, port, u->d) < 0 || dst_linear(c, u, true, &dst) < 0 ||
+    if (dst_linear(c, u, true, &dst) < 0 ||
         mmu_check_write(c, dst, u->d) < 0)
         return STEP_FAULT;
     v = io_in(c, port, u->d);
@@ -331,6 +332,8 @@ static enum step_end ins_one(struct scpu *c, const struct uop *u)
 
 HANDLER(h_ins)
 {
+    if (tss_io_allowed(c, (uint16_t)c->gpr[X86_RDX], u->d) < 0)
+        return raise_fault(c, u, fl);
     c->fl = fl;
     return finish(c, u, fl, repeat(c, u, ins_one));
 }
@@ -341,7 +344,7 @@ static enum step_end outs_one(struct scpu *c, const struct uop *u)
     uint64_t src;
     uint32_t v = 0;
 
-    if (tss_io_allowed(c, port, u->d) < 0 || src_linear(c, u, &src) < 0 ||
+    if (src_linear(c, u, &src) < 0 ||
         mmu_read(c, src, &v, u->d) < 0)
         return STEP_FAULT;
     io_out(c, port, u->d, v);
@@ -352,6 +355,8 @@ static enum step_end outs_one(struct scpu *c, const struct uop *u)
 
 HANDLER(h_outs)
 {
+    if (tss_io_allowed(c, (uint16_t)c->gpr[X86_RDX], u->d) < 0)
+        return raise_fault(c, u, fl);
     c->fl = fl;
     return finish(c, u, fl, repeat(c, u, outs_one));
 }

@@ -65,6 +65,12 @@ HANDLER(h_too_long)
     return gp(c, u, fl);
 }
 
+HANDLER(h_cpl0)
+{
+    NEED_CPL0;
+    NEXT;
+}
+
 /* ---- ports ---- */
 
 static const struct uop *do_in(struct scpu *c, const struct uop *u, uint64_t fl, uint16_t port)
@@ -191,8 +197,6 @@ HANDLER(h_rdrand)
     uint64_t v = 0;
     uint8_t ok = 0;
 
-    if (!c->vm->host_rdrand)
-        return ud(c, u, fl);
     for (int i = 0; i < 10 && !ok; i++)
         __asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(v), "=q"(ok) : : "cc");
     if (u->aux == 2)

@@ -107,7 +107,7 @@ HANDLER(h_jmp_reg);  /* to s; aux: operand bytes */
 HANDLER(h_call_reg);
 HANDLER(h_ret64);    /* imm: bytes to release */
 HANDLER(h_ret);
-extern uop_fn *const h_loop[4]; /* LOOPNE LOOPE LOOP JCXZ; aux: address size */
+extern uop_fn *const h_loop[4]; /* LOOPNE LOOPE LOOP JCXZ; s: address size */
 HANDLER(h_dead);     /* first uop of a dropped block */
 
 /* h_ea.c: effective address to c->ea. */
@@ -145,6 +145,7 @@ HANDLER(h_xlat);
 HANDLER(h_ud);
 HANDLER(h_gp);
 HANDLER(h_too_long);
+HANDLER(h_cpl0);      /* #GP unless CPL is 0 */
 HANDLER(h_in);       /* aux: bytes; port in imm */
 HANDLER(h_in_dx);
 HANDLER(h_out);

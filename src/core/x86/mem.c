@@ -147,10 +147,21 @@ static uint64_t next_page(const struct scpu *c, uint64_t va)
     return scpu_code64(c) ? next : (uint32_t)next;
 }
 
-/* #AC comes before #PF. */
+/* #AC comes before #PF, after #GP for an address that is none. SDM 3A table 6-7. */
+static unsigned alignment_of(unsigned n)
+{
+    switch (n) {
+    case 10: return 8;           /* x87: 80-bit values, */
+    case 14: case 94: return 2;  /* environments and states of 16-bit */
+    case 28: case 108: return 4; /* and 32-bit operand size */
+    case 2: case 4: case 8: case 16: return n;
+    default: return 1;
+    }
+}
+
 static bool misaligned(struct scpu *c, enum tlb_view view, uint64_t va, unsigned n)
 {
-    if (view != VIEW_USER_AC || n > 8 || n & (n - 1) || !(va & (n - 1)))
+    if (view != VIEW_USER_AC || !(va & (alignment_of(n) - 1)) || !mmu_canonical(va))
         return false;
     exc_raise_err(c, VEC_AC, 0);
     return true;

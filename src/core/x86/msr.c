@@ -31,6 +31,7 @@ enum {
 #define MSR_GS_BASE 0xc0000101u
 #define MSR_KERNEL_GS 0xc0000102u
 #define MSR_TSC_AUX 0xc0000103u
+#define MSR_HWCR 0xc0010015u
 #define MSR_AMD_FIRST 0xc0010000u
 #define MSR_AMD_LAST 0xc00111ffu
 
@@ -154,6 +155,7 @@ bool msr_read(struct scpu *c, uint32_t i, uint64_t *v)
     case MSR_TSC_AUX: *v = c->tsc_aux; break;
     case MSR_KVM_WALL: case MSR_KVM_WALL_OLD: *v = c->kvm_wall_clock; break;
     case MSR_KVM_TIME: case MSR_KVM_TIME_OLD: *v = c->kvm_system_time; break;
+    case MSR_HWCR: *v = 1 << 24; break; /* the TSC counts at its nominal rate */
     default:
         *v = 0;
         return amd_range(i);

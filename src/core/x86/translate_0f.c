@@ -3,6 +3,7 @@
  * translate_0f: the two-byte opcode map and the integer instructions of 0F38 and 0F3A. SDM 2
  * appendix A, tables A-3 to A-5. What is not here is asked of fpu_lookup.
  */
+#include "core/x86/svm.h"
 #include "core/x86/translate.h"
 
 static unsigned sub(const struct xl *x)
@@ -30,12 +31,16 @@ static struct uop *sys_mem(struct xl *x, uop_fn *f, unsigned bytes, bool write, 
     return u;
 }
 
-/* A system uop that reads a 16-bit selector or word. */
+/* A system uop that reads a 16-bit selector or word; `last`: a privileged one. */
 static struct uop *sys_word(struct xl *x, uop_fn *f, bool last)
 {
-    uint8_t ofs = xl_rm_value(x, 2);
-    struct uop *u = last ? xl_last(x, f) : xl_emit(x, f, FU_READ);
+    uint8_t ofs;
+    struct uop *u;
 
+    if (last)
+        xl_emit(x, h_cpl0, FU_READ); /* comes before a fault of the operand */
+    ofs = xl_rm_value(x, 2);
+    u = last ? xl_last(x, f) : xl_emit(x, f, FU_READ);
     u->s = ofs;
     return u;
 }
@@ -64,7 +69,7 @@ static void group6(struct xl *x)
 static void group7_reg(struct xl *x)
 {
     switch (x->i.modrm) {
-    case 0xc1: case 0xd9: xl_last(x, h_vmcall); break;
+    case 0xd9: xl_last(x, h_vmcall); break; /* VMMCALL; VMCALL is Intel's */
     case 0xca: case 0xcb:
         if (x->i.p66 || x->i.rep)
             xl_ud(x);
@@ -250,6 +255,9 @@ static void rdrand(struct xl *x)
     } else if (x->i.rep) {
         xl_ud(x);
         return;
+    } else if (sub(x) == 6 ? !x->c->vm->host_rdrand : !x->c->vm->host_rdseed) {
+        xl_ud(x);
+        return;
     } else {
         u = xl_emit(x, h_rdrand, FU_WRITE);
     }
@@ -350,7 +358,12 @@ static void row_00(struct xl *x)
     case 0x06: xl_last(x, h_clts); break;
     case 0x07: xl_last(x, h_sysret)->aux = x->i.opsize; break;
     case 0x08: case 0x09: xl_last(x, h_invd); break;
-    case 0x0d: hint_nop(x); break;
+    case 0x0d:
+        if (x->i.mod == 3)
+            xl_ud(x);
+        else
+            hint_nop(x);
+        break;
     default: xl_ud(x);
     }
 }
@@ -491,6 +504,17 @@ static void invpcid(struct xl *x)
         u->d = xl_reg(x, x->i.reg, 8);
 }
 
+/* ADCX (66), ADOX (F3): only CF or only OF in and out. */
+static void adx(struct xl *x)
+{
+    unsigned bytes = x->i.rex & 8 ? 8 : 4;
+    uint8_t ofs = xl_rm_value(x, bytes);
+    struct uop *u = xl_emit(x, h_adx[x->i.rep == 0xf3][bytes == 8], FU_READ);
+
+    u->s = ofs;
+    u->d = xl_reg(x, x->i.reg, bytes);
+}
+
 void xl_insn_0f38(struct xl *x)
 {
     if ((x->i.op == 0xf0 || x->i.op == 0xf1) && x->i.rep == 0xf2)
@@ -499,6 +523,8 @@ void xl_insn_0f38(struct xl *x)
         movbe(x);
     else if (x->i.op == 0x82 && x->i.p66)
         invpcid(x);
+    else if (x->i.op == 0xf6 && (x->i.p66 || x->i.rep == 0xf3) && x->c->vm->host_adx)
+        adx(x);
     else if (!xl_fpu(x))
         xl_ud(x);
 }

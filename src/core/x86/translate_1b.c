@@ -331,6 +331,7 @@ static void push_reg(struct xl *x, uint8_t ofs)
 
     u->s = ofs;
     u->aux = x->i.opsize;
+    u->seg = X86_SS;
 }
 
 static void pop_reg(struct xl *x, unsigned r)
@@ -339,6 +340,7 @@ static void pop_reg(struct xl *x, unsigned r)
 
     u->d = xl_reg(x, r, 8);
     u->aux = x->i.opsize;
+    u->seg = X86_SS;
 }
 
 static void push_imm(struct xl *x)
@@ -347,6 +349,7 @@ static void push_imm(struct xl *x)
 
     u->imm = x->i.imm;
     u->aux = x->i.opsize;
+    u->seg = X86_SS;
 }
 
 static void pop_rm(struct xl *x)
@@ -394,41 +397,39 @@ void xl_pop_seg(struct xl *x, unsigned seg)
 
 /* ---- branches ---- */
 
-/* Displacement such that the target is right after the wrap of the operand size. */
-static int32_t relative(const struct xl *x)
+/* Displacement and width of a relative branch. */
+static void set_target(struct xl *x, struct uop *u)
 {
-    uint64_t to = x->next_ip + x->i.imm;
-
-    if (x->bits != 64)
-        to = x->i.opsize == 2 ? (uint16_t)to : (uint32_t)to;
-    return (int32_t)(to - x->next_ip);
+    u->disp = (int32_t)x->i.imm;
+    u->aux = x->i.opsize;
 }
 
 void xl_jcc(struct xl *x, unsigned cc)
 {
     struct uop *u = xl_branch(x, h_jcc[cc]);
 
-    u->disp = relative(x);
+    set_target(x, u);
     xl_jump_next(x);
 }
 
 static void jump(struct xl *x)
 {
-    xl_branch(x, h_jmp)->disp = relative(x);
+    set_target(x, xl_branch(x, h_jmp));
 }
 
 static void call(struct xl *x)
 {
-    struct uop *u = xl_branch(x, x->bits == 64 ? h_call64 : h_call);
+    struct uop *u = xl_branch(x, stack64(x) ? h_call64 : h_call);
 
-    u->disp = relative(x);
-    u->aux = x->i.opsize;
+    set_target(x, u);
+    u->seg = X86_SS;
 }
 
 static void ret(struct xl *x)
 {
-    struct uop *u = xl_branch(x, x->bits == 64 ? h_ret64 : h_ret);
+    struct uop *u = xl_branch(x, stack64(x) ? h_ret64 : h_ret);
 
+    u->seg = X86_SS;
     u->imm = x->i.op == 0xc2 ? x->i.imm : 0;
     u->aux = x->i.opsize;
 }
@@ -437,8 +438,8 @@ static void loop(struct xl *x)
 {
     struct uop *u = xl_branch(x, h_loop[x->i.op & 3]);
 
-    u->disp = relative(x);
-    u->aux = x->i.adsize;
+    set_target(x, u);
+    u->s = x->i.adsize;
     xl_jump_next(x);
 }
 
@@ -727,7 +728,10 @@ static void row_c0(struct xl *x)
     case 0xc5: xl_load_far(x, X86_DS); break;
     case 0xc6: case 0xc7: mov_rm_imm(x, op_bytes(x)); break;
     case 0xc8: enter(x); break;
-    case 0xc9: simple_sized(x, stack64(x) ? h_leave64 : h_leave, FU_NONE); break;
+    case 0xc9:
+        x->i.seg = X86_SS;
+        simple_sized(x, stack64(x) ? h_leave64 : h_leave, FU_NONE);
+        break;
     case 0xca: case 0xcb: {
         struct uop *u = xl_last(x, h_ret_far);
 
