@@ -207,7 +207,13 @@ HANDLER(h_call_reg)
 {
     uint64_t ip = mask_ip(R64(u->s), u->aux);
 
-    if (unlikely(bad_ip(c, ip)) || stack_push(c, uop_next_rip(u), u->aux) < 0)
+    if (unlikely(bad_ip(c, ip))) { /* a fault of the stack comes first */
+        c->exc.kind = EXC_NONE;
+        if (stack_check_push(c, u->aux) == 0)
+            bad_ip(c, ip);
+        return raise_fault(c, u, fl);
+    }
+    if (stack_push(c, uop_next_rip(u), u->aux) < 0)
         return raise_fault(c, u, fl);
     COUNT_INSNS;
     JUMP_IP(ip);

@@ -154,7 +154,7 @@ static void *operand_memory(struct scpu *c, const struct fpu_op *op, uint64_t va
     uint8_t *p;
 
     if (op->align && va & (op->align - 1u)) {
-        bool ac = n == sizeof c->fx && c->view == VIEW_USER_AC && mmu_canonical(va);
+        bool ac = n == sizeof c->fx && write && c->view == VIEW_USER_AC && mmu_canonical(va);
 
         exc_raise_err(c, ac ? VEC_AC : VEC_GP, 0);
         return NULL;

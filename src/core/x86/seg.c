@@ -91,6 +91,20 @@ int stack_push(struct scpu *c, uint64_t v, unsigned bytes)
     return r;
 }
 
+int stack_check_push(struct scpu *c, unsigned bytes)
+{
+    uint64_t lin;
+
+    if (seg_linear(c, X86_SS, (c->gpr[X86_RSP] - bytes) & stack_mask(c), bytes, true, &lin) < 0)
+        return -1;
+    if (mmu_check_write(c, lin, bytes) < 0) {
+        if (c->exc.noncanonical)
+            c->exc.vec = VEC_SS;
+        return -1;
+    }
+    return 0;
+}
+
 int stack_peek(struct scpu *c, unsigned off, uint64_t *v, unsigned bytes)
 {
     uint64_t lin;

@@ -15,6 +15,7 @@ int seg_linear(struct scpu *c, unsigned seg, uint64_t off, unsigned n, bool writ
 uint64_t stack_mask(const struct scpu *c);
 void stack_set_rsp(struct scpu *c, uint64_t v);
 int stack_push(struct scpu *c, uint64_t v, unsigned bytes);
+int stack_check_push(struct scpu *c, unsigned bytes); /* what stack_push would say */
 int stack_pop(struct scpu *c, uint64_t *v, unsigned bytes);
 /* Reads at rSP + off without popping. */
 int stack_peek(struct scpu *c, unsigned off, uint64_t *v, unsigned bytes);

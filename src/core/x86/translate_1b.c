@@ -436,7 +436,12 @@ static void ret(struct xl *x)
 
 static void loop(struct xl *x)
 {
-    struct uop *u = xl_branch(x, h_loop[x->i.op & 3]);
+    unsigned kind = x->i.op & 3;
+    struct uop *u;
+
+    if (kind < 2 && x->i.rep) /* seen on AMD: a REP prefix says which ZF goes on */
+        kind = x->i.rep == 0xf3;
+    u = xl_branch(x, h_loop[kind]);
 
     set_target(x, u);
     u->s = x->i.adsize;
