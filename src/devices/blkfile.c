@@ -478,11 +478,9 @@ static int write_zeros(const struct blkfile *f, uint64_t off, uint64_t len)
     int r = 0;
 
     while (len && r == 0) {
-        struct iovec v = {.iov_base = (void *)(uintptr_t)zeros,
-                          .iov_len = len < sizeof zeros ? len : sizeof zeros};
-        const uint64_t n = v.iov_len;
+        const uint64_t n = len < sizeof zeros ? len : sizeof zeros;
 
-        r = iov_pwrite(&(struct iov){.v = &v, .n = 1}, f->fd, off, n);
+        r = buf_pwrite(f->fd, off, zeros, n);
         off += n;
         len -= n;
     }

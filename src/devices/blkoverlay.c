@@ -144,8 +144,7 @@ static int copy_up(struct blkoverlay *o, uint64_t b)
     r = base_read(o, &(struct iov){.v = &v, .n = 1}, b * PAGE, sizeof buf);
     if (r < 0)
         return r;
-    v = (struct iovec){.iov_base = buf, .iov_len = sizeof buf};
-    r = iov_pwrite(&(struct iov){.v = &v, .n = 1}, o->fd, o->data_off + b * PAGE, sizeof buf);
+    r = buf_pwrite(o->fd, o->data_off + b * PAGE, buf, sizeof buf);
     if (r == 0)
         block_set(o, b);
     return r;
@@ -215,12 +214,11 @@ int blkoverlay_zero(struct blkoverlay *o, uint64_t off, uint64_t len)
 static int bitmap_write_dirty(struct blkoverlay *o, bool *any)
 {
     for (uint64_t p = 0; p < o->bitmap_bytes / PAGE; p++) {
-        struct iovec v = {.iov_base = (uint8_t *)o->bitmap + p * PAGE, .iov_len = PAGE};
         int r;
 
         if (!o->page_dirty[p])
             continue;
-        r = iov_pwrite(&(struct iov){.v = &v, .n = 1}, o->fd, PAGE + p * PAGE, PAGE);
+        r = buf_pwrite(o->fd, PAGE + p * PAGE, (uint8_t *)o->bitmap + p * PAGE, PAGE);
         if (r < 0)
             return r;
         o->page_dirty[p] = 0;
@@ -309,11 +307,10 @@ static int header_write(struct blkoverlay *o)
         .base_size_bytes = o->base.size_bytes, .base_mtime_ns = o->base.mtime_ns,
         .data_off = o->data_off,
     };
-    struct iovec v = {.iov_base = &h, .iov_len = sizeof h};
 
     memcpy(h.magic, overlay_magic, sizeof h.magic);
     h.crc = header_crc(&h);
-    return iov_pwrite(&(struct iov){.v = &v, .n = 1}, o->fd, 0, sizeof h);
+    return buf_pwrite(o->fd, 0, &h, sizeof h);
 }
 
 struct blkoverlay *blkoverlay_create(int fd, const struct overlay_base *base, uint64_t size_bytes,
@@ -369,8 +366,7 @@ static int bitmap_load(struct blkoverlay *o)
     while ((at = lseek(o->fd, at, SEEK_DATA)) >= 0 && at < end) {
         off_t hole = lseek(o->fd, at, SEEK_HOLE);
         size_t n = (size_t)((hole < 0 || hole > end ? end : hole) - at);
-        struct iovec v = {.iov_base = (uint8_t *)o->bitmap + (at - PAGE), .iov_len = n};
-        int r = iov_pread(&(struct iov){.v = &v, .n = 1}, o->fd, (uint64_t)at, n);
+        int r = buf_pread(o->fd, (uint64_t)at, (uint8_t *)o->bitmap + (at - PAGE), n);
 
         if (r < 0)
             return r;

@@ -91,3 +91,17 @@ int iov_pwrite(struct iov *it, int fd, uint64_t off, size_t len)
 {
     return transfer_all(it, fd, off, len, true);
 }
+
+int buf_pread(int fd, uint64_t off, void *buf, size_t len)
+{
+    struct iovec v = {.iov_base = buf, .iov_len = len};
+
+    return iov_pread(&(struct iov){.v = &v, .n = 1}, fd, off, len);
+}
+
+int buf_pwrite(int fd, uint64_t off, const void *buf, size_t len)
+{
+    struct iovec v = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+
+    return iov_pwrite(&(struct iov){.v = &v, .n = 1}, fd, off, len);
+}

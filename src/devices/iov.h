@@ -33,4 +33,8 @@ void iov_zero(struct iov *it, size_t len);
 int iov_pread(struct iov *it, int fd, uint64_t off, size_t len) RUCHE_MUST_CHECK;
 int iov_pwrite(struct iov *it, int fd, uint64_t off, size_t len) RUCHE_MUST_CHECK;
 
+/* The same for one buffer of our own. */
+int buf_pread(int fd, uint64_t off, void *buf, size_t len) RUCHE_MUST_CHECK;
+int buf_pwrite(int fd, uint64_t off, const void *buf, size_t len) RUCHE_MUST_CHECK;
+
 #endif

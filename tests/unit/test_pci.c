@@ -11,38 +11,9 @@
 
 #include <cmocka.h>
 
-#include "devices/virtio_rng.h"
-#include "unit/virtio_rig.h"
+#include "unit/rng_machine.h"
 
-struct machine {
-    struct rig r;
-    struct virtio_rng *rng;
-    struct virtio_pci *vp;
-    struct drv d;
-};
-
-static int setup(void **state)
-{
-    static struct machine m;
-
-    if (rig_init(&m.r, 4 << 20) < 0)
-        return -1;
-    m.rng = virtio_rng_new(&m.r.env, NULL);
-    m.vp = rig_plug(&m.r, RIG_SLOT, virtio_rng_dev(m.rng));
-    drv_probe(&m.d, &m.r, RIG_SLOT);
-    *state = &m;
-    return m.vp ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    struct machine *m = *state;
-
-    virtio_pci_free(m->vp);
-    virtio_rng_free(m->rng);
-    rig_fini(&m->r);
-    return 0;
-}
+#define VERSION_1 (1ull << VIRTIO_F_VERSION_1)
 
 static void pci_bridge_and_device_identify_themselves(void **state)
 {
@@ -216,20 +187,6 @@ static void pci_slots_are_refused_when_taken_or_absent(void **state)
 
 /* ---- MSI-X ---- */
 
-static void request(struct machine *m)
-{
-    const struct drv_buf b = {.gpa = RIG_DATA_GPA, .len = 16, .write = true};
-
-    assert_int_equal(drv_do(&m->d, 0, &b, 1), 16);
-}
-
-static void start(struct machine *m)
-{
-    assert_true(drv_negotiate(&m->d, 1ull << VIRTIO_F_VERSION_1));
-    drv_queue(&m->d, 0, 8, false);
-    drv_ok(&m->d);
-}
-
 static unsigned msix_flags_off(struct machine *m)
 {
     return cfg_find_cap(&m->r, RIG_SLOT, PCI_CAP_ID_MSIX, 0) + PCI_MSIX_FLAGS;
@@ -240,8 +197,8 @@ static void msix_sends_what_the_table_says(void **state)
     struct machine *m = *state;
 
     drv_msix_on(&m->d, 2);
-    start(m);
-    request(m);
+    assert_true(start(m, VERSION_1));
+    assert_int_equal(request(m), 16);
     assert_int_equal(m->r.msis, 1);
     assert_int_equal(m->r.msi_data, 0x41);
     assert_int_equal(m->r.msi_addr, 0xfee00000);
@@ -277,10 +234,10 @@ static void msix_masked_vector_is_pending_until_unmasked(void **state)
     struct machine *m = *state;
 
     drv_msix_on(&m->d, 2);
-    start(m);
+    assert_true(start(m, VERSION_1));
     bus_write(m->r.mmio, m->d.msix + 16 + 12, 4, 1);
-    request(m);
-    request(m);
+    assert_int_equal(request(m), 16);
+    assert_int_equal(request(m), 16);
     assert_int_equal(m->r.msis, 0);
     assert_int_equal(mmio_read(&m->r, m->d.msix + 0x800, 8), 1 << 1);
     bus_write(m->r.mmio, m->d.msix + 16 + 12, 4, 0);
@@ -294,9 +251,9 @@ static void msix_function_mask_holds_everything_back(void **state)
     const unsigned flags = msix_flags_off(m);
 
     drv_msix_on(&m->d, 2);
-    start(m);
+    assert_true(start(m, VERSION_1));
     cfg_write(&m->r, RIG_SLOT, flags, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-    request(m);
+    assert_int_equal(request(m), 16);
     assert_int_equal(m->r.msis, 0);
     cfg_write(&m->r, RIG_SLOT, flags, 2, PCI_MSIX_FLAGS_ENABLE);
     assert_int_equal(m->r.msis, 1);
@@ -319,8 +276,8 @@ static void intx_rises_with_a_completion_and_falls_when_isr_is_read(void **state
 {
     struct machine *m = *state;
 
-    start(m);
-    request(m);
+    assert_true(start(m, VERSION_1));
+    assert_int_equal(request(m), 16);
     assert_int_equal(m->r.level, 1);
     assert_true(cfg_read(&m->r, RIG_SLOT, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
     assert_int_equal(mmio_read(&m->r, m->d.isr, 1), 1);
@@ -333,9 +290,9 @@ static void intx_disable_bit_holds_the_wire_low(void **state)
 {
     struct machine *m = *state;
 
-    start(m);
+    assert_true(start(m, VERSION_1));
     cfg_write(&m->r, RIG_SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE);
-    request(m);
+    assert_int_equal(request(m), 16);
     assert_int_equal(m->r.level, 0);
     cfg_write(&m->r, RIG_SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
     assert_int_equal(m->r.level, 1);
@@ -345,8 +302,8 @@ static void intx_falls_when_the_device_is_reset(void **state)
 {
     struct machine *m = *state;
 
-    start(m);
-    request(m);
+    assert_true(start(m, VERSION_1));
+    assert_int_equal(request(m), 16);
     drv_set_status(&m->d, 0);
     assert_int_equal(m->r.level, 0);
 }

@@ -217,6 +217,33 @@ static void blk_header_and_data_may_be_cut_anywhere(void **state)
     assert_int_equal(data(m)[512], VIRTIO_BLK_S_OK);
 }
 
+struct dirty {
+    uint8_t page[8 << 8]; /* one per page of memory */
+};
+
+static void note_dirty(void *arg, uint64_t gpa, uint64_t len)
+{
+    struct dirty *d = arg;
+
+    for (uint64_t p = gpa >> 12; p <= (gpa + len - 1) >> 12; p++)
+        d->page[p] = 1;
+}
+
+/* A software CPU keeps translated code: it must hear of every page that a disk wrote. */
+static void blk_tells_memory_which_pages_it_wrote(void **state)
+{
+    struct machine *m = *state;
+    struct dirty d = {{0}};
+
+    start(m, F_ALL);
+    gmem_set_dirty_hook(m->r.mem, note_dirty, &d);
+    assert_int_equal(request(m, VIRTIO_BLK_T_IN, 0, 64 << 10, true), VIRTIO_BLK_S_OK);
+    for (unsigned p = 0; p < 17; p++)
+        assert_int_equal(d.page[(DATA >> 12) + p], p < 16);
+    assert_int_equal(d.page[STATUS >> 12], 1);
+    assert_int_equal(d.page[m->d.q[0].used >> 12], 1);
+}
+
 static void blk_requests_outside_the_disk_fail_and_change_nothing(void **state)
 {
     struct machine *m = *state;
@@ -617,6 +644,7 @@ int main(void)
         T(blk_reads_sectors_of_the_file),
         T(blk_writes_sectors_of_the_file),
         T(blk_header_and_data_may_be_cut_anywhere),
+        T(blk_tells_memory_which_pages_it_wrote),
         T(blk_requests_outside_the_disk_fail_and_change_nothing),
         T(blk_unknown_requests_are_unsupported),
         T(blk_identifies_itself),

@@ -13,55 +13,10 @@
 #include <cmocka.h>
 
 #include "core/clock.h"
-#include "devices/virtio_rng.h"
-#include "unit/virtio_rig.h"
+#include "unit/rng_machine.h"
 
 #define VERSION_1 (1ull << VIRTIO_F_VERSION_1)
 #define RING_RESET (1ull << 40)
-
-struct machine {
-    struct rig r;
-    struct virtio_rng *rng;
-    struct virtio_pci *vp;
-    struct drv d;
-};
-
-static int setup(void **state)
-{
-    static struct machine m;
-
-    if (rig_init(&m.r, 4 << 20) < 0)
-        return -1;
-    m.rng = virtio_rng_new(&m.r.env, NULL);
-    m.vp = rig_plug(&m.r, RIG_SLOT, virtio_rng_dev(m.rng));
-    drv_probe(&m.d, &m.r, RIG_SLOT);
-    *state = &m;
-    return m.vp ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    struct machine *m = *state;
-
-    virtio_pci_free(m->vp);
-    virtio_rng_free(m->rng);
-    rig_fini(&m->r);
-    return 0;
-}
-
-static void start(struct machine *m, uint64_t features)
-{
-    assert_true(drv_negotiate(&m->d, features));
-    drv_queue(&m->d, 0, 8, features >> VIRTIO_RING_F_EVENT_IDX & 1);
-    drv_ok(&m->d);
-}
-
-static int64_t request(struct machine *m)
-{
-    const struct drv_buf b = {.gpa = RIG_DATA_GPA, .len = 16, .write = true};
-
-    return drv_do(&m->d, 0, &b, 1);
-}
 
 /* ---- status and features ---- */
 
@@ -111,7 +66,7 @@ static void virtio_status_bits_are_only_added_until_reset(void **state)
 {
     struct machine *m = *state;
 
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     drv_set_status(&m->d, VIRTIO_CONFIG_S_FAILED);
     assert_int_equal(drv_status(&m->d), 0x8f);
     drv_set_status(&m->d, VIRTIO_CONFIG_S_NEEDS_RESET); /* the device's own bit */
@@ -139,7 +94,7 @@ static void virtio_queue_registers_freeze_while_enabled(void **state)
 {
     struct machine *m = *state;
 
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     drv_set(&m->d, VIRTIO_PCI_COMMON_Q_SIZE, 2, 64);
     drv_set64(&m->d, VIRTIO_PCI_COMMON_Q_DESCLO, ~0ull);
     drv_set64(&m->d, VIRTIO_PCI_COMMON_Q_AVAILLO, ~0ull);
@@ -179,7 +134,7 @@ static void virtio_absent_queues_have_size_0_and_no_registers(void **state)
         assert_int_equal(drv_get(&m->d, VIRTIO_PCI_COMMON_Q_DESCLO, 4), 0);
         bus_write(m->r.mmio, m->d.notify + 4 * (qi & 0x3ff), 2, qi);
     }
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     assert_int_equal(request(m), 16);
 }
 
@@ -202,7 +157,7 @@ static void virtio_one_queue_can_be_reset_alone(void **state)
 {
     struct machine *m = *state;
 
-    start(m, VERSION_1 | RING_RESET);
+    assert_true(start(m, VERSION_1 | RING_RESET));
     assert_int_equal(request(m), 16);
     drv_set(&m->d, 58, 2, 1);
     assert_int_equal(drv_get(&m->d, 58, 2), 0);
@@ -217,7 +172,7 @@ static void virtio_queue_reset_is_ignored_unless_negotiated(void **state)
 {
     struct machine *m = *state;
 
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     drv_set(&m->d, 58, 2, 1);
     assert_int_equal(drv_get(&m->d, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 1);
     assert_int_equal(request(m), 16);
@@ -258,7 +213,7 @@ static void virtio_error_latches_until_reset_and_interrupts_once(void **state)
     struct machine *m = *state;
     char text[80];
 
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     drv_msix_on(&m->d, 2);
     drv_set(&m->d, VIRTIO_PCI_COMMON_MSIX, 2, 0);
     drv_show(&m->d, 0, 99);
@@ -276,7 +231,7 @@ static void virtio_error_latches_until_reset_and_interrupts_once(void **state)
     }
     assert_int_equal(m->r.errors, 1);
     assert_int_equal(m->r.msis, 1);
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     assert_int_equal(request(m), 16);
     assert_int_equal(virtio_describe_error(virtio_rng_dev(m->rng), text, sizeof text), 0);
 }
@@ -334,7 +289,7 @@ static void virtio_config_window_reaches_the_registers(void **state)
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, at, 1), VIRTIO_CONFIG_S_ACKNOWLEDGE);
     at = window(m, 2, VIRTIO_PCI_COMMON_NUMQ, 2);
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, at, 2), 1);
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     const struct drv_buf b = {.gpa = RIG_DATA_GPA, .len = 16, .write = true};
     drv_add(&m->d, 0, &b, 1);
     at = window(m, 2, 0x3000, 4); /* notify */
@@ -357,7 +312,7 @@ static void virtio_config_window_elsewhere_reads_as_0(void **state)
         assert_int_equal(cfg_read(&m->r, RIG_SLOT, at, 4), 0);
         cfg_write(&m->r, RIG_SLOT, at, 4, 0xffffffff);
     }
-    start(m, VERSION_1);
+    assert_true(start(m, VERSION_1));
     assert_int_equal(request(m), 16);
 }
 
@@ -381,7 +336,7 @@ static void virtio_reset_from_a_vcpu_is_safe_at_any_moment(void **state)
         uint64_t began;
         uint8_t *p = gmem_ptr(m->r.mem, RIG_DATA_GPA, 4096);
 
-        start(m, VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX);
+        assert_true(start(m, VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX));
         for (unsigned i = 0; i < 8; i++)
             drv_add(&m->d, 0, &b, 1);
         drv_kick(&m->d, 0);
