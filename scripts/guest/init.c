@@ -393,9 +393,13 @@ static void unmount_all(void)
         fclose(f);
 }
 
-static void __attribute__((noreturn)) end_machine(int how, const char *word)
+static void __attribute__((noreturn)) end_machine(struct init *in, int how, const char *word)
 {
     printf("ruche: %s at %.2f s\n", word, uptime());
+    for (int i = 0; i < in->n_consoles; i++) {
+        if (in->consoles[i].shell > 0)
+            kill(in->consoles[i].shell, SIGKILL);   // nothing to save, but would print a prompt
+    }
     kill(-1, SIGTERM);
     for (int i = 0; i < 20; i++) {
         while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -439,13 +443,13 @@ static void find_buttons(struct init *in)
     }
 }
 
-static void read_button(int fd)
+static void read_button(struct init *in, int fd)
 {
     struct input_event ev;
 
     while (read(fd, &ev, sizeof(ev)) == (ssize_t)sizeof(ev)) {
         if (ev.type == EV_KEY && ev.code == KEY_POWER && ev.value == 1)
-            end_machine(RB_POWER_OFF, "power button, power off");
+            end_machine(in, RB_POWER_OFF, "power button, power off");
     }
 }
 
@@ -472,11 +476,11 @@ static void on_signal(struct init *in)
         reap(in);
         break;
     case SIGUSR1:
-        end_machine(RB_HALT_SYSTEM, "halt");
+        end_machine(in, RB_HALT_SYSTEM, "halt");
     case SIGUSR2:
-        end_machine(RB_POWER_OFF, "power off");
+        end_machine(in, RB_POWER_OFF, "power off");
     default:
-        end_machine(RB_AUTOBOOT, "reboot");
+        end_machine(in, RB_AUTOBOOT, "reboot");
     }
 }
 
@@ -508,7 +512,7 @@ static void __attribute__((noreturn)) loop(struct init *in)
             on_signal(in);
         for (int i = 0; i < in->n_buttons; i++) {
             if (p[1 + i].revents)
-                read_button(in->buttons[i]);
+                read_button(in, in->buttons[i]);
         }
     }
 }
