@@ -159,7 +159,7 @@ class Relay:
         now = time.monotonic()
         if self.started and self.options.timeout and now - self.begun > self.options.timeout:
             raise Ended("timeout")
-        limit = SILENCE_LIMIT if self.started else BOOT_LIMIT
+        limit = (SILENCE_LIMIT if self.started else BOOT_LIMIT) * self.options.patience
         if now - self.heard > limit:
             what = "hung" if self.started else "did not start"
             raise self.infra(f"the machine {what}: nothing heard for {limit} s")
@@ -215,6 +215,7 @@ def parse():
     parser.add_argument("--job", required=True)
     parser.add_argument("--verdict", required=True)
     parser.add_argument("--timeout", type=float, default=0)
+    parser.add_argument("--patience", type=float, default=1)
     parser.add_argument("--tty", action="store_true")
     parser.add_argument("--no-stdin", action="store_true")
     parser.add_argument("--verbose", action="store_true")
