@@ -61,7 +61,7 @@ static uint64_t pushed_flags(const struct scpu *c, const struct exc *e)
 {
     uint64_t f = scpu_rflags(c);
 
-    if (e->kind == EXC_FAULT && e->vec != VEC_DB)
+    if (e->kind == EXC_FAULT && (e->vec != VEC_DB || e->set_rf))
         f |= FLAG_RF;
     return f;
 }

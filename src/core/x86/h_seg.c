@@ -198,7 +198,7 @@ HANDLER(h_mov_to_seg)
     if (seg_load(c, u->d, R16(u->s)) < 0)
         return raise_fault(c, u, fl);
     if (u->d == X86_SS)
-        c->shadow = true;
+        c->shadow = c->shadow_ss = true;
     return leave_next(c, u, fl);
 }
 

@@ -285,6 +285,6 @@ HANDLER(h_pop_seg)
         return raise_fault(c, u, fl);
     }
     if (u->d == X86_SS)
-        c->shadow = true;
+        c->shadow = c->shadow_ss = true;
     return leave_next(c, u, fl);
 }

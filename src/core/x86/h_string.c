@@ -65,12 +65,18 @@ static int dst_linear(struct scpu *c, const struct uop *u, bool write, uint64_t 
     return seg_linear(c, X86_ES, RDI & addr_mask(u->aux), u->d, write, lin);
 }
 
+/* A debug trap comes after each iteration. */
+static bool stepping(const struct scpu *c)
+{
+    return c->rflags_sys & FLAG_TF || c->dbg_hits;
+}
+
 /* Segment checks are per element except where segments are flat; then a run of elements up to the
  * page's end may be taken at once. */
 static bool bulk_allowed(const struct scpu *c, const struct uop *u)
 {
     return u->scale != REP_NONE && !(c->rflags_sys & FLAG_DF) && u->aux != 2 &&
-           c->view != VIEW_USER_AC &&
+           c->view != VIEW_USER_AC && !stepping(c) &&
            (scpu_code64(c) || (c->mode & MODE_FLAT && u->seg != X86_FS && u->seg != X86_GS));
 }
 
@@ -116,7 +122,7 @@ static enum step_end repeat(struct scpu *c, const struct uop *u,
             return e;
         if (u->scale == REP_NONE)
             break;
-        if ((c->smc_hit || ((++n & 63) == 0 && atomic_load(&c->exitreq))) && count_left(c, u))
+        if ((c->smc_hit || stepping(c) || ((++n & 63) == 0 && atomic_load(&c->exitreq))) && count_left(c, u))
             return STEP_LEAVE;
     }
     return STEP_DONE;

@@ -3,6 +3,7 @@
  * h_sys: system instructions: control and debug registers, MSRs, ports, HLT, time, fast system
  * calls, and the ways into exc.c. Segment and far instructions are in h_seg.c.
  */
+#include "core/x86/debug.h"
 #include "core/x86/handlers.h"
 #include "core/x86/io.h"
 #include "core/x86/seg.h"
@@ -286,6 +287,7 @@ static bool cr4_write(struct scpu *c, uint64_t v)
     c->cr4 = v;
     if ((old ^ v) & (CR4_PGE | CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP))
         tlb_flush_all(c);
+    debug_update(c);
     fpu_trap_update(c);
     scpu_mode_update(c);
     return true;
@@ -438,6 +440,7 @@ HANDLER(h_mov_to_dr)
     if (n == 7)
         v = (v & 0xffff2fff) | 0x400;
     c->dr[n] = v;
+    debug_update(c);
     return leave_next(c, u, fl);
 }
 

@@ -8,6 +8,7 @@
  * first byte is written.
  */
 #include "core/accel.h"
+#include "core/x86/debug.h"
 #include "core/x86/fpu.h"
 #include "core/x86/mmu.h"
 #include "core/x86/svm.h"
@@ -182,6 +183,8 @@ static int read_view(struct scpu *c, enum tlb_view view, uint64_t va, void *buf,
             if (mmu_translate(c, view, va, MMU_R, &pa) < 0)
                 return -1;
             phys_read(c, pa, buf, k);
+            if (c->dbg & DBG_DATA)
+                debug_data_access(c, va, k, false);
         }
         buf = (uint8_t *)buf + k;
         va = next_page(c, va);
@@ -208,6 +211,8 @@ static int write_view(struct scpu *c, enum tlb_view view, uint64_t va, const voi
         return -1;
     if (k < n && mmu_translate(c, view, next_page(c, va), MMU_W, &pa2) < 0)
         return -1;
+    if (c->dbg & DBG_DATA)
+        debug_data_access(c, va, n, true);
     r = phys_write(c, pa, buf, k);
     if (k < n)
         r |= phys_write(c, pa2, (const uint8_t *)buf + k, n - k);

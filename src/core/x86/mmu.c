@@ -4,6 +4,7 @@
  */
 #include "core/x86/mmu.h"
 
+#include "core/x86/debug.h"
 #include "core/x86/io.h"
 #include "core/x86/svm.h"
 
@@ -349,7 +350,8 @@ static void fill(struct scpu *c, enum tlb_view view, uint64_t va, enum mmu_acces
     uint64_t page = va & ~0xfffull;
     uint8_t *host = svm_ram(c->vm, w->pa & ~0xfffull);
 
-    if (!host || (view == VIEW_USER_AC && acc != MMU_X))
+    if (!host || (view == VIEW_USER_AC && acc != MMU_X) ||
+        (acc != MMU_X && c->dbg & DBG_DATA && debug_watches_page(c, va)))
         return;
     c->stats.tlb_fills++;
     log_fill(w->global ? &t->global : &t->local, i);

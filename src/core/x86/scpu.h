@@ -99,6 +99,7 @@ enum exc_kind { EXC_NONE, EXC_FAULT, EXC_SOFT, EXC_PRIV_SOFT /* INT1 */, EXC_EXT
 struct exc {
     uint8_t kind, vec;
     bool has_err;
+    bool set_rf;       /* #DB of an execution breakpoint: RF in the pushed flags */
     bool noncanonical; /* #GP that is #SS if the access was to the stack */
     uint32_t err;
     uint64_t cr2;
@@ -140,7 +141,10 @@ struct scpu {
     struct exc exc;
     struct uop *link_from; /* branch that wants to be linked to the next block found */
     struct block *link_dead; /* dropped block that wants to know its successor */
-    bool shadow;           /* no interrupt before the next instruction ends */
+    bool shadow;           /* no interrupt before the next instruction ends, */
+    bool shadow_ss;        /* and no debug trap either (MOV SS, POP SS) */
+    uint8_t dbg;           /* DBG_*: kinds of breakpoints that are enabled */
+    uint8_t dbg_hits;      /* of this instruction, as bits of DR6 */
     bool intr_check;       /* ask the interrupt controller before the next block */
     bool halted, shutdown; /* HLT executed; triple fault */
     bool nmi_blocked;

@@ -8,6 +8,7 @@
 #include "core/accel.h"
 #include "core/mem.h"
 #include "core/x86/block.h"
+#include "core/x86/debug.h"
 #include "core/x86/fpu.h"
 #include "core/x86/handlers.h"
 #include "core/x86/io.h"
@@ -206,6 +207,8 @@ static void port_access(struct scpu *c, uint16_t port, unsigned bytes, bool writ
     x.io.write = write;
     x.io.count = 1;
     x.io.data = v;
+    if (c->dbg & DBG_IO)
+        debug_io_access(c, port, bytes);
     fpu_leave(c);
     c->host.handle(c->host.opaque, &x);
     fpu_enter(c);
@@ -336,6 +339,36 @@ static void take_events(struct scpu *c)
 
 enum { DR6_BS = 1 << 14 };
 
+/* True: an execution breakpoint is here, and its fault is queued. */
+static bool exec_breakpoint(struct scpu *c)
+{
+    unsigned hits;
+
+    if (!(c->dbg & DBG_EXEC) || c->rflags_sys & FLAG_RF)
+        return false;
+    hits = debug_exec_hits(c, linear_ip(c));
+    if (!hits)
+        return false;
+    c->dr[6] |= hits;
+    exc_raise(c, VEC_DB);
+    c->exc.set_rf = true;
+    return true;
+}
+
+/* Single step and breakpoint traps of the instruction that was just done. */
+static void debug_traps(struct scpu *c, bool tf)
+{
+    if (c->exc.kind != EXC_NONE || c->shadow_ss)
+        return;
+    if (tf)
+        c->dr[6] |= DR6_BS;
+    if (!tf && !c->dbg_hits)
+        return;
+    c->dr[6] |= c->dbg_hits;
+    c->dbg_hits = 0;
+    exc_raise(c, VEC_DB);
+}
+
 /* One instruction, then a trap if TF was set before it. */
 static void single_step(struct scpu *c)
 {
@@ -343,26 +376,25 @@ static void single_step(struct scpu *c)
     struct block *b;
 
     c->link_from = NULL;
+    if (!c->shadow_ss && exec_breakpoint(c))
+        return;
     b = find_block(c, c->mode | MODE_SINGLE);
     if (!b)
         return;
-    c->shadow = false;
+    c->shadow = c->shadow_ss = false;
     c->rflags_sys &= ~(uint64_t)FLAG_RF;
     atomic_fetch_or(&c->exitreq, EXITREQ_EVENT);
     execute(c, b);
     c->link_from = NULL;
     c->link_dead = NULL;
-    if (tf && c->exc.kind == EXC_NONE) {
-        c->dr[6] |= DR6_BS;
-        exc_raise(c, VEC_DB);
-    }
+    debug_traps(c, tf);
 }
 
 static void run_blocks(struct scpu *c)
 {
     struct block *b;
 
-    if (c->rflags_sys & FLAG_TF || c->shadow) {
+    if (c->rflags_sys & FLAG_TF || c->shadow || c->dbg || c->dbg_hits) {
         single_step(c);
         return;
     }
@@ -507,10 +539,11 @@ static int soft_regs_set(struct accel_vcpu *v, const struct x86_regs *r)
         k->ops->cr8_set(k->chip, c->index, (uint8_t)(r->cr8 & 15));
     c->cpl = c->cr0 & CR0_PE ? (r->rflags & FLAG_VM ? 3 : c->seg[X86_SS].attr >> X86_SEG_DPL_SHIFT & 3) : 0;
     c->exc.kind = EXC_NONE;
-    c->halted = c->shutdown = c->shadow = c->nmi_blocked = false;
+    c->halted = c->shutdown = c->shadow = c->shadow_ss = c->nmi_blocked = false;
     c->link_from = NULL;
     c->link_dead = NULL;
     fpu_trap_update(c);
+    debug_update(c);
     tlb_flush_all(c);
     scpu_set_rflags(c, r->rflags);
     return 0;
