@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VCPU_STACK_BYTES = 256 << 10, LAPIC_PAGE = 0xfee00000, VCPU_MAX_IOCTLS = 32 };
+enum { VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32 };
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
@@ -131,6 +131,12 @@ static void exit_io(struct vcpu *v, struct vexit *x)
     }
 }
 
+static void lapic_hit(struct vcpu *v, unsigned way, uint32_t reg)
+{
+    if (reg < LAPIC_REGS) /* one writer: no locked addition is needed */
+        atomic_store_explicit(&v->lapic_hits[way][reg], v->lapic_hits[way][reg] + 1, memory_order_relaxed);
+}
+
 static bool exit_lapic(struct vcpu *v, struct vexit *x)
 {
     const struct irqchip *chip = &v->vm->chip;
@@ -138,6 +144,7 @@ static bool exit_lapic(struct vcpu *v, struct vexit *x)
 
     if (!chip->ops || x->mmio.gpa - LAPIC_PAGE >= 0x1000)
         return false;
+    lapic_hit(v, LAPIC_BY_MMIO, off >> 4);
     /* other widths than 32 bits are undefined (SDM 3A 11.4.1.2); a narrow read gives its bytes */
     if (x->mmio.write) {
         memcpy(&val, x->mmio.data, x->mmio.size < 4 ? x->mmio.size : 4);
@@ -176,6 +183,7 @@ static void exit_msr(struct vcpu *v, struct vexit *x)
 {
     const struct irqchip *chip = &v->vm->chip;
 
+    lapic_hit(v, LAPIC_BY_MSR, x->msr.index - LAPIC_MSR);
     x->msr.fault = !chip->ops || !(x->msr.write
                        ? chip->ops->wrmsr(chip->chip, v->index, x->msr.index, x->msr.val)
                        : chip->ops->rdmsr(chip->chip, v->index, x->msr.index, &x->msr.val));

@@ -103,8 +103,8 @@ int vm_mem_target(struct vm *vm, uint64_t bytes, struct err *e);
 /* One device and register that exits went to. */
 struct vm_hit {
     const char *device;
-    const char *bus; /* "pio", "mmio" */
-    uint64_t addr;   /* address of the register now (bus address) */
+    const char *bus; /* "pio", "mmio"; "msr": registers of a local APIC that is ours */
+    uint64_t addr;   /* address of the register now (bus address, number of the MSR) */
     uint64_t count;
 };
 

@@ -46,6 +46,9 @@ enum {
 
 enum { SEND_QUEUE_BYTES = 64 << 10 };
 
+/* A local APIC's registers, 16 bytes apart in memory or one MSR each (SDM 3A table 11-6). */
+enum { LAPIC_BY_MMIO, LAPIC_BY_MSR, LAPIC_WAYS, LAPIC_REGS = 64, LAPIC_PAGE = 0xfee00000, LAPIC_MSR = 0x800 };
+
 struct vcpu {
     struct vm *vm;
     unsigned index;
@@ -63,6 +66,7 @@ struct vcpu {
     bool dead;             /* own thread: it cannot go on */
     struct ledger ledger;
     struct exit_counters exits;
+    _Atomic uint64_t lapic_hits[LAPIC_WAYS][LAPIC_REGS]; /* a local APIC that is ours is on no bus */
     _Atomic uint64_t cpu_base_ns; /* CPU time of earlier threads of this vCPU */
     uint64_t sample_ledger_ns[LEDGER_STATES]; /* main's: cumulative, as reported */
     /* main's: raw readings at the last sample */

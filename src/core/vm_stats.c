@@ -273,6 +273,25 @@ static void hit_region(void *arg, const struct bus_region *r)
     }
 }
 
+static void lapic_registers(struct vm *vm, struct hit_list *l)
+{
+    static const struct {
+        const char *bus;
+        uint64_t base, step;
+    } way[LAPIC_WAYS] = {[LAPIC_BY_MMIO] = {"mmio", LAPIC_PAGE, 16}, [LAPIC_BY_MSR] = {"msr", LAPIC_MSR, 1}};
+
+    for (unsigned w = 0; w < LAPIC_WAYS; w++) {
+        for (unsigned reg = 0; reg < LAPIC_REGS; reg++) {
+            struct vm_hit h = {.device = "lapic", .bus = way[w].bus, .addr = way[w].base + reg * way[w].step};
+
+            for (unsigned i = 0; i < vm->nvcpus; i++)
+                h.count += atomic_load_explicit(&vm->vcpu[i].lapic_hits[w][reg], memory_order_relaxed);
+            if (h.count)
+                hit_insert(l, &h);
+        }
+    }
+}
+
 unsigned vm_hits(struct vm *vm, struct vm_hit *out, unsigned max)
 {
     struct hit_list l = {.out = out, .max = max, .bus = "pio"};
@@ -282,5 +301,6 @@ unsigned vm_hits(struct vm *vm, struct vm_hit *out, unsigned max)
     bus_each(vm->pio, hit_region, &l);
     l.bus = "mmio";
     bus_each(vm->mmio, hit_region, &l);
+    lapic_registers(vm, &l);
     return l.n;
 }
