@@ -202,6 +202,7 @@ static const struct {
     {ZYDIS_MNEMONIC_INT, "enters the host's kernel"},
     {ZYDIS_MNEMONIC_VMCALL, "calls the host's hypervisor"},
     {ZYDIS_MNEMONIC_VMMCALL, "calls the host's hypervisor"},
+    {ZYDIS_MNEMONIC_TZCNT, "is BSF to a guest: BMI1 is not advertised"},
     {ZYDIS_MNEMONIC_CPUID, "values differ by design"},
     {ZYDIS_MNEMONIC_RDTSC, "values differ by design"},
     {ZYDIS_MNEMONIC_RDTSCP, "values differ by design"},
@@ -244,6 +245,23 @@ static const struct {
     {ZYDIS_MNEMONIC_ENCLU, "enters another mode"},
 };
 
+/* Encodings that mean something else where their extension is not advertised. */
+static bool is_other_instruction(ZydisMnemonic m)
+{
+    switch (m) {
+    case ZYDIS_MNEMONIC_VMCALL: /* hypercalls of KVM */
+    case ZYDIS_MNEMONIC_VMMCALL:
+    case ZYDIS_MNEMONIC_TZCNT: /* BSF */
+    case ZYDIS_MNEMONIC_ENDBR32: /* NOPs */
+    case ZYDIS_MNEMONIC_ENDBR64:
+    case ZYDIS_MNEMONIC_RDSSPD:
+    case ZYDIS_MNEMONIC_RDSSPQ:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool has_segment_operand(const struct form *f)
 {
     for (unsigned i = 0; i < f->insn.operand_count; i++)
@@ -277,6 +295,12 @@ static void correct_base(struct form *f)
             f->ops[i].mem.base = ZYDIS_REGISTER_NONE;
 }
 
+static bool is_lock_verw(const uint8_t *bytes, const struct prefix *p, unsigned n)
+{
+    return p->n && p->bytes[0] == 0xf0 && n >= p->n + 3u && bytes[p->n] == 0x0f && bytes[p->n + 1] == 0 &&
+           (bytes[p->n + 2] & 0x38) == 0x28;
+}
+
 static void finish(struct walk *w, struct form *f, const struct prefix *p, unsigned n)
 {
     f->mode = w->mode;
@@ -286,11 +310,15 @@ static void finish(struct walk *w, struct form *f, const struct prefix *p, unsig
     for (unsigned i = n; i < sizeof f->bytes; i++)
         f->bytes[i] = (uint8_t)(w->mode == ORC_64 ? 0 : rng_next(&w->r));
     f->decoded = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&w->dec, f->bytes, 15, &f->insn, f->ops));
-    f->len = f->decoded ? f->insn.length : n;
+    f->len = f->decoded ? f->insn.length : 15;
+    if (is_lock_verw(f->bytes, p, n))
+        f->skip = "Zen executes LOCK VERW";
+    if (!f->decoded)
+        memset(f->bytes + n, 0, sizeof f->bytes - n);
     if (f->decoded) {
         correct_base(f);
-        f->skip = skip_reason(f);
-        f->hidden = !soft_advertises(&f->insn);
+        f->skip = f->skip ? f->skip : skip_reason(f);
+        f->hidden = !soft_advertises(&f->insn) && !is_other_instruction(f->insn.mnemonic);
     }
 }
 

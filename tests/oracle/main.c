@@ -46,7 +46,10 @@ static void print_difference(const struct form *f, const struct orc_case *oc, co
     printf("DIFFER %s-bit ", modes[oc->mode]);
     for (unsigned i = 0; i < oc->len; i++)
         printf("%02x ", oc->bytes[i]);
-    printf("  %s\n%s", text, v->text);
+    printf("  %s\n%s  in:", text, v->text);
+    for (unsigned i = 0; i < (oc->mode == ORC_64 ? 16u : 8u); i++)
+        printf(" %llx", (unsigned long long)oc->in.gpr[i]);
+    printf(" flags %llx\n", (unsigned long long)oc->in.rflags);
     fflush(stdout);
 }
 
@@ -103,7 +106,7 @@ static void run_form(const struct form *f, struct rng *r, const struct options *
     static struct orc_case oc;
     unsigned n = f->decoded ? o->states : 1;
 
-    if (o->only && (!f->decoded || strcasecmp(ZydisMnemonicGetString(f->insn.mnemonic), o->only) != 0))
+    if (o->only && strcmp(o->only, "unknown") == 0 ? f->decoded : o->only && (!f->decoded || strcasecmp(ZydisMnemonicGetString(f->insn.mnemonic), o->only) != 0))
         return;
     if (f->hidden) {
         run_hidden(f, r, o, t);
@@ -111,7 +114,7 @@ static void run_form(const struct form *f, struct rng *r, const struct options *
     }
     if (f->skip) {
         t->skipped++;
-        left_out[f->insn.mnemonic]++;
+        left_out[f->decoded ? f->insn.mnemonic : ZYDIS_MNEMONIC_INVALID]++;
         return;
     }
     t->forms++;

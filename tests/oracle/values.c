@@ -5,7 +5,6 @@
  */
 #include "oracle.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 void rng_seed(struct rng *r, uint64_t seed)
@@ -182,7 +181,7 @@ void value_state(struct rng *r, struct orc_state *s, bool unmask)
     s->rflags = 2 | (x & FLAGS_ARITH);
     if ((x >> 32 & 3) == 0)
         s->rflags |= FLAG_DF;
-    if ((x >> 34 & 63) == 0 && !getenv("NOAC"))
+    if ((x >> 34 & 63) == 0)
         s->rflags |= FLAG_AC;
     if ((x >> 40 & 15) == 0)
         s->rflags |= FLAG_ID;
