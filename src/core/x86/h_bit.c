@@ -53,13 +53,21 @@ SIZES3(H_BT_REG, btc, i, BIT_I)
 uop_fn *const h_bt[4][4][2] = {BT_ROW(bt, _), BT_ROW(bts, _), BT_ROW(btr, _), BT_ROW(btc, _)};
 
 /* A bit offset in a register reaches beyond the operand, in both directions. */
-static uint64_t bit_address(const struct scpu *c, uint64_t va, int64_t bit, unsigned bytes)
+static uint64_t bit_displacement(int64_t bit, unsigned bytes)
 {
-    va += (uint64_t)((bit >> (bytes == 2 ? 4 : bytes == 4 ? 5 : 6)) * (int64_t)bytes);
-    return scpu_code64(c) ? va : (uint32_t)va;
+    return (uint64_t)((bit >> (bytes == 2 ? 4 : bytes == 4 ? 5 : 6)) * (int64_t)bytes);
 }
-#define VA_R(S) bit_address(c, EA_B, (int##S##_t)R##S(u->s), S / 8)
+#define VA_R(S) (EA_B + bit_displacement((int##S##_t)R##S(u->s), S / 8))
 #define VA_I(S) EA_B
+
+/* Effective address to c->tmp, where address size or segmentation still have to be applied to it. */
+HANDLER(h_bit_ea)
+{
+    int64_t bit = u->aux == 2 ? (int16_t)R16(u->s) : u->aux == 4 ? (int32_t)R32(u->s) : (int64_t)R64(u->s);
+
+    c->tmp = EA_X + u->imm + bit_displacement(bit, u->aux);
+    NEXT;
+}
 
 #define H_BTM_TEST(S, sfx, T, form, BIT, VA)                                                       \
     static HANDLER(bt##S##_m##form)                                                                \
@@ -93,14 +101,21 @@ static uint64_t bit_address(const struct scpu *c, uint64_t va, int64_t bit, unsi
     }
 SIZES3(H_BTM_TEST, r, BIT_R, VA_R)
 SIZES3(H_BTM_TEST, i, BIT_I, VA_I)
+SIZES3(H_BTM_TEST, a, BIT_R, VA_I)
 SIZES3(H_BTM, bts, r, BIT_R, VA_R)
 SIZES3(H_BTM, bts, i, BIT_I, VA_I)
 SIZES3(H_BTM, btr, r, BIT_R, VA_R)
 SIZES3(H_BTM, btr, i, BIT_I, VA_I)
 SIZES3(H_BTM, btc, r, BIT_R, VA_R)
 SIZES3(H_BTM, btc, i, BIT_I, VA_I)
-uop_fn *const h_btm[4][4][2] = {BT_ROW(bt, _m), BT_ROW(bts, _m), BT_ROW(btr, _m), BT_ROW(btc, _m)};
-uop_fn *const h_btm_lock[4][4][2] = {{{NULL}}, BT_ROW(bts, _l), BT_ROW(btr, _l), BT_ROW(btc, _l)};
+SIZES3(H_BTM, bts, a, BIT_R, VA_I)
+SIZES3(H_BTM, btr, a, BIT_R, VA_I)
+SIZES3(H_BTM, btc, a, BIT_R, VA_I)
+#define BTM_ROW(op, pre)                                                                           \
+    {{NULL}, {op##16##pre##r, op##16##pre##i, op##16##pre##a},                                     \
+     {op##32##pre##r, op##32##pre##i, op##32##pre##a}, {op##64##pre##r, op##64##pre##i, op##64##pre##a}}
+uop_fn *const h_btm[4][4][3] = {BTM_ROW(bt, _m), BTM_ROW(bts, _m), BTM_ROW(btr, _m), BTM_ROW(btc, _m)};
+uop_fn *const h_btm_lock[4][4][3] = {{{NULL}}, BTM_ROW(bts, _l), BTM_ROW(btr, _l), BTM_ROW(btc, _l)};
 
 /* ---- scans and counts ---- */
 

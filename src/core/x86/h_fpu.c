@@ -221,10 +221,10 @@ static HANDLER(h_maskmov)
         exc_raise(c, VEC_MF);
         return raise_fault(c, u, fl);
     }
-    if (mmu_check_write(c, va, op->mem_bytes) < 0)
-        return raise_fault(c, u, fl);
     if (op->reg == FPU_MMX)
         fpu_mmx_begin(c);
+    if (mmu_check_write(c, va, op->mem_bytes) < 0)
+        return raise_fault(c, u, fl);
     for (unsigned i = 0; i < op->mem_bytes; i++) {
         if (mask[i] & 0x80)
             w |= mmu_write(c, va + i, &data[i], 1);

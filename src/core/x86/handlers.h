@@ -64,8 +64,10 @@ HANDLER(h_aas);
 /* h_bit.c */
 enum bt_op { BT_T, BT_S, BT_R, BT_C };
 extern uop_fn *const h_bt[4][4][2];  /* [op][size] register d: bit in register s, imm */
-extern uop_fn *const h_btm[4][4][2]; /* memory b+disp: bit in register s (addresses beyond), imm */
-extern uop_fn *const h_btm_lock[4][4][2];
+extern uop_fn *const h_btm[4][4][3]; /* memory b+disp: bit in register s (addresses beyond), imm,
+                                      * bit in register s modulo size (after h_bit_ea) */
+extern uop_fn *const h_btm_lock[4][4][3];
+HANDLER(h_bit_ea);
 enum bitcount { BC_BSF, BC_BSR, BC_TZCNT, BC_LZCNT, BC_POPCNT, BC_OPS };
 extern uop_fn *const h_bitcount[BC_OPS][4]; /* d from s */
 extern uop_fn *const h_xadd[4][3];          /* RR, M, M locked */

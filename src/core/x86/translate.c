@@ -161,11 +161,13 @@ void xl_jump_next(struct xl *x)
 
 /* ---- prefixes ---- */
 
-/* LOCK is legal only on these, and only with a memory destination (SDM 2 LOCK). */
+/* LOCK is legal only on these, and only with a memory destination (SDM 2 LOCK); MOV CR8 aside. */
 static bool lock_ok(const struct insn *i)
 {
     unsigned sub = i->modrm >> 3 & 7;
 
+    if (i->map == MAP_0F && (i->op == 0x20 || i->op == 0x22))
+        return sub == 0; /* AMD: CR8 */
     if (i->mod == 3)
         return false;
     if (i->map == MAP_1B) {
@@ -185,7 +187,6 @@ static bool lock_ok(const struct insn *i)
     case 0xab: case 0xb3: case 0xbb: case 0xb0: case 0xb1: case 0xc0: case 0xc1: return true;
     case 0xba: return sub > 4;
     case 0xc7: return sub == 1;
-    case 0x20: case 0x22: return false;
     default: return false;
     }
 }

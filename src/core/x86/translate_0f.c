@@ -139,7 +139,7 @@ static void control_reg(struct xl *x)
     unsigned r = x->i.reg;
     struct uop *u;
 
-    if (x->i.lock && !debug && r == 0) /* AMD's alternative encoding of CR8 */
+    if (x->i.lock && !debug) /* AMD's alternative encoding of CR8 */
         r = 8;
     if (debug ? r > 7 : r != 0 && r != 2 && r != 3 && r != 4 && r != 8) {
         xl_ud(x);
@@ -176,17 +176,43 @@ static void setcc(struct xl *x)
     xl_put_mem(x, u);
 }
 
+/* The effective address with a bit offset from a register, as base register "tmp". */
+static void bit_base(struct xl *x)
+{
+    struct insn *i = &x->i;
+    struct uop *u = xl_emit(x, h_bit_ea, FU_NONE);
+
+    u->b = i->base == REG_NONE ? OFS_ZERO : (uint8_t)(i->base * 8);
+    u->x = i->index == REG_NONE ? OFS_ZERO : (uint8_t)(i->index * 8);
+    u->scale = i->scale;
+    u->disp = i->disp;
+    u->imm = i->riprel ? x->next_ip : 0;
+    u->s = xl_reg(x, i->reg, 8);
+    u->aux = i->opsize;
+    i->base = OFS_TMP / 8;
+    i->index = REG_NONE;
+    i->scale = 0;
+    i->disp = 0;
+    i->riprel = false;
+}
+
+enum { BIT_OF_REG, BIT_IMM, BIT_IN_ADDRESS };
+
 static void bit_test(struct xl *x, unsigned op, bool imm)
 {
-    unsigned bytes = x->i.opsize, s = xl_size(bytes);
+    unsigned bytes = x->i.opsize, s = xl_size(bytes), form = imm ? BIT_IMM : BIT_OF_REG;
     struct uop *u;
 
     if (x->i.mod == 3) {
         u = xl_emit(x, h_bt[op][s][imm], FU_MERGE);
         u->d = xl_reg(x, x->i.rm, bytes);
     } else {
+        if (!imm && x->i.adsize != 8) {
+            bit_base(x);
+            form = BIT_IN_ADDRESS;
+        }
         xl_mem(x, bytes, op != BT_T, false);
-        u = xl_emit(x, x->i.lock ? h_btm_lock[op][s][imm] : h_btm[op][s][imm], FU_MERGE);
+        u = xl_emit(x, x->i.lock ? h_btm_lock[op][s][form] : h_btm[op][s][form], FU_MERGE);
         xl_put_mem(x, u);
     }
     u->s = xl_reg(x, x->i.reg, bytes);

@@ -442,7 +442,6 @@ static void loop(struct xl *x)
     if (kind < 2 && x->i.rep) /* seen on AMD: a REP prefix says which ZF goes on */
         kind = x->i.rep == 0xf3;
     u = xl_branch(x, h_loop[kind]);
-
     set_target(x, u);
     u->s = x->i.adsize;
     xl_jump_next(x);
