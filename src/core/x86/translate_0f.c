@@ -549,7 +549,8 @@ void xl_insn_0f38(struct xl *x)
         movbe(x);
     else if (x->i.op == 0x82 && x->i.p66)
         invpcid(x);
-    else if (x->i.op == 0xf6 && (x->i.p66 || x->i.rep == 0xf3) && x->c->vm->host_adx)
+    else if (x->i.op == 0xf6 && (x->i.rep == 0xf3 || (x->i.p66 && !x->i.rep)) &&
+             x->c->vm->host_adx)
         adx(x);
     else if (!xl_fpu(x))
         xl_ud(x);
