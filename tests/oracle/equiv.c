@@ -278,7 +278,7 @@ static bool string(struct seq *s)
 
 static uint64_t merge16(uint64_t old, uint64_t new)
 {
-    return (old & ~0xffffull) | (new & 0xffff);
+    return (old & 0xffff0000) | (new & 0xffff);
 }
 
 static void string_result(const struct seq *s, struct orc_result *out)
@@ -456,7 +456,7 @@ static int branch_pad(const struct seq *s)
         ip += next_ip(s);
     } else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER) {
         ip = gpr(s, (unsigned)ZydisRegisterGetId(op->reg.value));
-    } else if (s->oc->ea - ORC_ARENA <= ORC_ARENA_BYTES - 4) {
+    } else if (s->oc->ea - ORC_ARENA <= ORC_ARENA_BYTES - width(s)) {
         memcpy(&ip, native_arena() + (s->oc->ea - ORC_ARENA), width(s));
     }
     return pad_of(s, width(s) == 2 ? ip & 0xffff : ip);
@@ -468,7 +468,7 @@ static bool jump(struct seq *s, bool call)
 
     if (memory_operand(s->f))
         emit_abs(s, 0x8b, 8, (uint32_t)s->oc->ea, width(s));
-    if (pad < 0 && !(memory_operand(s->f) && s->oc->ea - ORC_ARENA > ORC_ARENA_BYTES - 4))
+    if (pad < 0 && !(memory_operand(s->f) && s->oc->ea - ORC_ARENA > ORC_ARENA_BYTES - width(s)))
         return false;
     if (call)
         push_value(s, next_ip(s));
@@ -514,6 +514,9 @@ static bool loop(struct seq *s)
         return false;
     if (s->f->insn.address_width == 16)
         s->eq.in.gpr[X86_RCX] &= 0xffff;
+    for (unsigned i = 0; i < s->f->insn.raw.prefix_count; i++)
+        if (s->f->insn.raw.prefixes[i].value >= 0xf2)
+            emit1(s, s->f->insn.raw.prefixes[i].value);
     emit(s, (const uint8_t[]){0x67, s->f->insn.opcode, 2, 0xeb, 5}, 5);
     emit_jump(s, (unsigned)pad);
     return true;
@@ -569,7 +572,16 @@ static bool build(struct seq *s)
     case ZYDIS_MNEMONIC_POPFD:
     case ZYDIS_MNEMONIC_XLAT:
     case ZYDIS_MNEMONIC_MASKMOVQ:
-    case ZYDIS_MNEMONIC_MASKMOVDQU: return false;
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_BOUND: /* (what model.c did not do of them) */
+    case ZYDIS_MNEMONIC_ARPL: return false;
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+        if (i->address_width == 16 && i->raw.modrm.mod != 3 && i->raw.imm[0].size == 0)
+            return false; /* wraps at 64 KiB */
+        break;
     default: break;
     }
     if (is_loop(i->mnemonic))
@@ -598,8 +610,6 @@ bool equiv_run(const struct form *f, const struct orc_case *oc, struct orc_resul
 
     if (!f->decoded || f->insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return false;
-    if (model_run(f, oc, out))
-        return true;
     s = (struct seq){.f = f, .oc = oc, .is16 = oc->mode == ORC_16};
     s.eq.mode = ORC_64;
     s.eq.in = oc->in;
@@ -608,11 +618,18 @@ bool equiv_run(const struct form *f, const struct orc_case *oc, struct orc_resul
     s.eq.at = 0x140;
     s.eq.taken[0] = 0x800;
     s.eq.taken[1] = 0x900;
-    if (reads_segment(f) || !addressable(&s) || !build(&s))
+    if (reads_segment(f) || !addressable(&s))
         return false;
+    if (model_knows(f)) {
+        emit1(&s, 0x90); /* for what the host makes of the FPU state */
+    } else if (!build(&s)) {
+        return false;
+    }
     native_place(&s.eq);
     native_run(&s.eq, out);
     out->no_pointers = true;
+    if (model_knows(f))
+        return model_run(f, oc, out);
 
     uint32_t ip = (uint32_t)(out->st.rip - ORC_CODE);
     bool end = out->vec == ORC_NO_FAULT || (out->vec >= VEC_DB && out->vec <= VEC_OF);

@@ -64,6 +64,7 @@ static bool run_state(const struct form *f, struct orc_case *oc, const struct op
         native_run(oc, &a);
     } else if (!equiv_run(f, oc, &a)) {
         t->no_equivalent++;
+        left_out[f->decoded ? f->insn.mnemonic : ZYDIS_MNEMONIC_INVALID]++;
         return true;
     }
     soft_place(oc);
@@ -150,6 +151,8 @@ static void print_summary(const struct tally *t, const struct options *o, double
            (unsigned long long)t->skipped);
     printf("states %llu, faults among them %llu, hangs %llu, %.1f s\n", (unsigned long long)t->states,
            (unsigned long long)t->faults, (unsigned long long)t->hangs, seconds);
+    if (t->no_equivalent)
+        printf("states without a 64-bit equivalent, not run: %llu\n", (unsigned long long)t->no_equivalent);
     printf("differences %llu; only in undefined flags %llu\n", (unsigned long long)t->differ,
            (unsigned long long)t->undefined);
     for (unsigned m = 0; m <= ZYDIS_MNEMONIC_MAX_VALUE; m++)
@@ -157,7 +160,7 @@ static void print_summary(const struct tally *t, const struct options *o, double
             printf("  %-12s differs %u times\n", ZydisMnemonicGetString((ZydisMnemonic)m), seen[m]);
     for (unsigned m = 0; o->verbose && m <= ZYDIS_MNEMONIC_MAX_VALUE; m++)
         if (left_out[m])
-            printf("  %-12s left out, %u forms\n", ZydisMnemonicGetString((ZydisMnemonic)m), left_out[m]);
+            printf("  %-12s left out %u times\n", ZydisMnemonicGetString((ZydisMnemonic)m), left_out[m]);
 }
 
 static void usage(void)
@@ -211,8 +214,8 @@ int main(int argc, char **argv)
         printf("seed %llu\n", (unsigned long long)o.seed);
         for (unsigned m = 0; m < ORC_MODES; m++) {
             if (o.modes[m] && !native_has(m))
-                printf("# skip %u-bit mode - no such code segment to be had here\n", 64u >> m);
-            else if (o.modes[m])
+                printf("%u-bit mode by 64-bit equivalents: the host has no such code segment\n", 64u >> m);
+            if (o.modes[m])
                 in_time = in_time && run_mode(m, o.seed, &o, deadline, &t);
         }
         o.seed++;

@@ -148,16 +148,30 @@ static bool execute(struct model *m)
     }
 }
 
+bool model_knows(const struct form *f)
+{
+    switch (f->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_AAA:
+    case ZYDIS_MNEMONIC_AAS:
+    case ZYDIS_MNEMONIC_DAA:
+    case ZYDIS_MNEMONIC_DAS:
+    case ZYDIS_MNEMONIC_AAM:
+    case ZYDIS_MNEMONIC_AAD:
+    case ZYDIS_MNEMONIC_SALC:
+    case ZYDIS_MNEMONIC_BOUND:
+    case ZYDIS_MNEMONIC_INTO: return true;
+    case ZYDIS_MNEMONIC_ARPL: return f->insn.raw.modrm.mod == 3;
+    default: return false;
+    }
+}
+
 bool model_run(const struct form *f, const struct orc_case *oc, struct orc_result *out)
 {
     struct model m = {.f = f, .oc = oc, .st = &out->st, .vec = ORC_NO_FAULT};
     bool has_imm = f->insn.raw.imm[0].size != 0;
 
-    if (f->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK)
-        return false;
-    out->st = oc->in;
-    out->err = 0;
-    out->cr2 = 0;
+    memcpy(out->st.gpr, oc->in.gpr, sizeof oc->in.gpr);
+    memcpy(out->st.fx.xmm, oc->in.fx.xmm, sizeof oc->in.fx.xmm);
     for (unsigned i = 0; i < 8; i++)
         out->st.gpr[i] = (uint32_t)out->st.gpr[i];
     m.imm = has_imm ? oc->bytes[f->insn.raw.imm[0].offset] : 0;

@@ -384,7 +384,9 @@ void operands_fill(const struct form *f, struct rng *r, struct orc_case *oc)
         aim_memory(&a, &f->ops[i]);
     special(&a);
     for (unsigned i = 0; i < f->insn.operand_count; i++)
-        if (f->ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY && f->ops[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN) {
+        if (f->ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY && f->ops[i].mem.type == ZYDIS_MEMOP_TYPE_AGEN) {
+            oc->ea = address_of(&a, &f->ops[i]);
+        } else if (f->ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
             uint64_t at = address_of(&a, &f->ops[i]);
             loadable_state(&a, &f->ops[i], at);
             match_cmpxchg(&a, &f->ops[i], at);

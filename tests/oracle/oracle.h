@@ -89,7 +89,9 @@ uint64_t native_seg_base(unsigned seg); /* X86_FS, X86_GS in 64-bit mode */
  * instruction of these modes does, from 64-bit instructions that do the same, or from a model.
  * False: neither is known; nothing was run. */
 bool equiv_run(const struct form *f, const struct orc_case *oc, struct orc_result *out);
-bool model_run(const struct form *f, const struct orc_case *oc, struct orc_result *out); /* model.c */
+/* model.c: `out` comes with the state before. False: not this operand. */
+bool model_knows(const struct form *f);
+bool model_run(const struct form *f, const struct orc_case *oc, struct orc_result *out);
 
 /* soft.c: the same on the software CPU. */
 int soft_init(void);
