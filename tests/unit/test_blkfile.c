@@ -87,18 +87,36 @@ static void refused(const struct disk_config *c, const char *a, const char *b)
         fail_msg("the sentence was: %s", e.msg);
 }
 
+/* The transfer, cut into up to 8 buffers of uneven length. */
+static struct iov cut(struct iovec v[8], void *buf, size_t len)
+{
+    struct iov it = {.v = v};
+    size_t at = 0;
+
+    while (it.n < 7 && len - at > 1) {
+        size_t n = 1 + (len - at) * (it.n + 1) / 9;
+
+        v[it.n++] = (struct iovec){.iov_base = (uint8_t *)buf + at, .iov_len = n};
+        at += n;
+    }
+    v[it.n++] = (struct iovec){.iov_base = (uint8_t *)buf + at, .iov_len = len - at};
+    return it;
+}
+
 static int put(struct blkfile *f, uint64_t off, const void *buf, size_t len)
 {
-    struct iovec v = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    struct iovec v[8];
+    struct iov it = cut(v, (void *)(uintptr_t)buf, len);
 
-    return blkfile_write(f, &(struct iov){.v = &v, .n = 1}, off);
+    return blkfile_write(f, &it, off);
 }
 
 static int get(struct blkfile *f, uint64_t off, void *buf, size_t len)
 {
-    struct iovec v = {.iov_base = buf, .iov_len = len};
+    struct iovec v[8];
+    struct iov it = cut(v, buf, len);
 
-    return blkfile_read(f, &(struct iov){.v = &v, .n = 1}, off);
+    return blkfile_read(f, &it, off);
 }
 
 /* ---- what is opened ---- */

@@ -299,7 +299,9 @@ static inline void drv_queue(struct drv *d, unsigned qi, uint16_t size, bool eve
 
     *q = (struct drv_queue){.size = size, .desc = base, .avail = base + 0x4000,
                             .used = base + 0x8000, .event_idx = event_idx};
-    memset(gmem_ptr(d->r->mem, base, 0x10000), 0, 0x10000);
+    memset(gmem_ptr(d->r->mem, q->desc, 16u * size), 0, 16u * size);
+    memset(gmem_ptr(d->r->mem, q->avail, 2u * size + 6), 0, 2u * size + 6);
+    memset(gmem_ptr(d->r->mem, q->used, 8u * size + 6), 0, 8u * size + 6);
     drv_set(d, VIRTIO_PCI_COMMON_Q_SELECT, 2, qi);
     drv_set(d, VIRTIO_PCI_COMMON_Q_SIZE, 2, size);
     drv_set64(d, VIRTIO_PCI_COMMON_Q_DESCLO, q->desc);
