@@ -1,14 +1,67 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * main: the command line of the program.
+ * main: puts the parts together: options, engines, the lab, the control socket, and who gives
+ * the commands: a script, a person at the prompt, or nobody (--headless).
+ *
+ * Signals come by a descriptor on the main loop; they are blocked in every thread, since they
+ * are blocked here before the first one is made.
  */
-#include "core/lab.h"
+#include "core/accel.h"
+#include "core/board.h"
+#include "core/cmd.h"
+#include "core/ctl.h"
+#include "core/doctor.h"
+#include "core/images.h"
+#include "core/lab_words.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/options.h"
+#include "core/sandbox.h"
+#include "core/script.h"
+#include "core/session.h"
 #include "core/text.h"
+#include "ui/line_mode.h"
+#include "ui/term.h"
 
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
-static int main_lint(int argc, char **argv)
+#ifndef RUCHE_VERSION
+#define RUCHE_VERSION "?"
+#endif
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Best first. */
+static const struct accel_ops *const engines[] = {&accel_kvm, NULL};
+
+struct app {
+    struct options o;
+    struct session *session;
+    struct ctl_server *ctl;
+    struct script *script;
+    struct line_mode *ui;
+    struct loop_fd *signals;
+    int signal_fd;
+    bool interactive, settled;
+    char guest[VM_NAME_MAX + 1]; /* of `ruche run` */
+};
+
+static int complain(const struct err *e, int status)
+{
+    fprintf(stderr, "ruche: %s\n", e->msg);
+    return status;
+}
+
+/* Labs. */
+
+static int lint(const char *path)
 {
     struct text said = {0};
     struct lab_host host;
@@ -16,12 +69,8 @@ static int main_lint(int argc, char **argv)
     struct lab *lab;
     bool ok;
 
-    if (argc != 2) {
-        fputs("usage: ruche lint LAB\n", stderr);
-        return 2;
-    }
     lab_host_measure(&host);
-    lab = lab_load(argv[1], &host, &d);
+    lab = lab_load(path, &host, &d);
     ok = lab != NULL;
     if (d)
         diags_print(d, &said);
@@ -29,13 +78,360 @@ static int main_lint(int argc, char **argv)
     text_free(&said);
     diags_free(d);
     lab_free(lab);
-    return ok ? 0 : 1;
+    return ok ? 0 : EXIT_FAILED;
+}
+
+/* A guest's name from the name of its kernel: `./a b.elf` is a-b. */
+static void guest_name(const struct options *o, char out[VM_NAME_MAX + 1])
+{
+    const char *slash = strrchr(o->lab, '/'), *base = slash ? slash + 1 : o->lab;
+    size_t n = 0;
+
+    if (o->name) {
+        snprintf(out, VM_NAME_MAX + 1, "%s", o->name);
+        return;
+    }
+    for (; base[n] && base[n] != '.' && n < VM_NAME_MAX; n++)
+        out[n] = strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", base[n]) ? base[n] : '-';
+    out[n] = '\0';
+    if (lab_check_name("", out, NULL) < 0)
+        strcpy(out, "guest");
+}
+
+static struct lab *run_lab(struct app *a, const struct lab_host *host, struct err *e)
+{
+    struct options *o = &a->o;
+    char *words[OPTIONS_ITEMS_MAX + 1], *kernel = NULL;
+    struct lab *lab = NULL;
+
+    guest_name(o, a->guest);
+    if (lab_check_name("a guest's name", o->name ? o->name : a->guest, e) < 0)
+        return NULL;
+    if (asprintf(&kernel, "kernel=%s", o->lab) < 0) {
+        err_set(e, ENOMEM, "out of memory");
+        return NULL;
+    }
+    words[0] = kernel;
+    memcpy(words + 1, o->words, o->nwords * sizeof *words);
+    lab = lab_from_words(a->guest, words, o->nwords + 1, host, e);
+    if (lab)
+        snprintf(lab->name, sizeof lab->name, "%s", a->guest);
+    free(kernel);
+    return lab;
+}
+
+/* The lab asked for, after saying what is wrong with it. *status is set if it is refused. */
+static struct lab *open_lab(struct app *a, int *status)
+{
+    struct text said = {0};
+    struct lab_host host;
+    struct lab *lab;
+    struct diags *d;
+    struct err e;
+
+    lab_host_measure(&host);
+    *status = EXIT_FAILED;
+    if (a->o.mode == MODE_RUN) {
+        lab = run_lab(a, &host, &e);
+        if (!lab)
+            complain(&e, 0);
+        return lab;
+    }
+    if (!a->o.lab)
+        return lab_new(a->o.name ? a->o.name : "ruche");
+    lab = lab_load(a->o.lab, &host, &d);
+    if (d)
+        diags_print(d, &said);
+    fputs(text_str(&said), stderr);
+    text_free(&said);
+    diags_free(d);
+    return lab;
+}
+
+/* Output of scripts. */
+
+static void write_std(void *opaque, enum cmd_stream to, const char *text, size_t len)
+{
+    struct app *a = opaque;
+
+    if (to != CMD_OUT) {
+        fprintf(stderr, "%.*s", (int)len, text);
+    } else if (fwrite(text, 1, len, stdout) != len || fflush(stdout) != 0) {
+        if (!session_quitting(a->session))
+            fprintf(stderr, "ruche: standard output cannot be written: %s\n", strerror(errno));
+        session_quit(a->session, EXIT_FAILED);
+    }
+}
+
+static void nothing_done(void *opaque, int status)
+{
+    (void)opaque;
+    (void)status;
+}
+
+/* Where there is nobody to look, only what went wrong is told. */
+static void on_event(void *opaque, const struct event *ev)
+{
+    char show[260];
+
+    (void)opaque;
+    if (ev->kind == EV_FAILED || ev->kind == EV_DEVICE || strncmp(ev->text, "is crashed", 10) == 0)
+        fprintf(stderr, "ruche: %s%s%s\n", ev->guest, ev->guest[0] ? " " : "",
+                text_show(show, sizeof show, ev->text));
+}
+
+static void script_ended(void *arg, int status)
+{
+    struct app *a = arg;
+    struct err e;
+
+    if (status != CMD_DONE || (!a->o.headless && !a->interactive)) {
+        session_quit(a->session, status);
+    } else if (a->interactive) {
+        session_unlisten(a->session, a->guest);
+        a->ui = line_mode_new(a->session, NULL, &e);
+        if (!a->ui)
+            session_quit(a->session, complain(&e, EXIT_FAILED));
+    } else {
+        session_quit_when_idle(a->session);
+    }
+}
+
+/* Scripts begin when all guests of the lab are there. */
+static void check_settled(void *arg)
+{
+    struct app *a = arg;
+    unsigned failed;
+
+    if (a->settled || !session_settled(a->session, &failed))
+        return;
+    a->settled = true;
+    if (failed && !a->interactive && !a->ui) {
+        session_quit(a->session, EXIT_FAILED);
+    } else if (a->script) {
+        script_go(a->script);
+    } else if (a->o.headless) {
+        session_quit_when_idle(a->session);
+    }
+}
+
+static void on_any_event(void *opaque, const struct event *ev)
+{
+    struct app *a = opaque;
+
+    (void)ev;
+    if (!a->settled) /* in a turn of its own: this may be the middle of a start */
+        loop_post(session_loop(a->session), check_settled, a);
+}
+
+/* Signals. */
+
+static void on_signal(void *arg, uint32_t events)
+{
+    struct app *a = arg;
+    struct signalfd_siginfo si;
+
+    (void)events;
+    if (read(a->signal_fd, &si, sizeof si) != sizeof si)
+        return;
+    switch (si.ssi_signo) {
+    case SIGWINCH:
+    case SIGTSTP:
+        if (a->ui)
+            line_mode_signal(a->ui, (int)si.ssi_signo);
+        else if (si.ssi_signo == SIGTSTP)
+            raise(SIGSTOP);
+        break;
+    case SIGINT:
+        if (a->ui && isatty(0) && isatty(1)) {
+            line_mode_signal(a->ui, SIGINT);
+            break;
+        } /* fall through */
+    default:
+        session_quit(a->session, 128 + (int)si.ssi_signo);
+    }
+}
+
+static int block_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaddset(&set, signals[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* A session. */
+
+static int make_session(struct app *a, struct err *e)
+{
+    struct session_params p = {.accel = a->o.accel, .board = &pc_board, .name = a->o.name};
+    struct cmd_client out = {.write = write_std, .done = nothing_done, .opaque = a};
+    struct session_listener settle = {.event = on_any_event, .opaque = a};
+    int status = EXIT_FAILED;
+    struct lab *lab = open_lab(a, &status);
+
+    if (!lab)
+        return status;
+    memcpy(p.engines, engines, sizeof engines);
+    p.lab = lab;
+    a->session = session_new(&p, e);
+    lab_free(lab);
+    if (!a->session)
+        return complain(e, EXIT_FAILED);
+    if (session_engine_note(a->session)[0])
+        fprintf(stderr, "ruche: guests run on %s, for %s; `ruche doctor` tells more\n",
+                session_engine(a->session)->name, session_engine_note(a->session));
+    session_listen(a->session, &settle);
+    session_set_output(a->session, &out);
+    a->signals = loop_add_fd(session_loop(a->session), a->signal_fd, EPOLLIN, on_signal, a, e);
+    return a->signals ? 0 : complain(e, EXIT_FAILED);
+}
+
+static int make_script(struct app *a, struct err *e)
+{
+    struct cmd_client out = {.write = write_std, .done = nothing_done, .opaque = a};
+    bool from_stdin = !a->o.nitems && !a->o.headless && !a->interactive && a->o.mode == MODE_LAB;
+
+    if (!a->o.nitems && !from_stdin)
+        return 0;
+    a->script = script_new(a->session, &out, script_ended, a, e);
+    if (!a->script || (from_stdin && script_add_file(a->script, "-", e) < 0))
+        return -1;
+    for (unsigned i = 0; i < a->o.nitems; i++) {
+        const struct options_item *it = &a->o.item[i];
+
+        if ((it->is_file ? script_add_file : script_add_line)(a->script, it->text, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int make_ui(struct app *a, struct err *e)
+{
+    struct session_listener quiet = {.event = on_event, .opaque = a->guest};
+    bool attach = a->o.mode == MODE_RUN && !a->o.headless && !a->o.nitems;
+
+    if (a->script || (!a->interactive && !attach)) {
+        session_listen(a->session, &quiet);
+        return 0;
+    }
+    a->ui = line_mode_new(a->session, attach ? a->guest : NULL, e);
+    return a->ui ? 0 : -1;
+}
+
+/* `ruche run` ends as its guest did. */
+static int run_status(const struct app *a, int status)
+{
+    struct guest *g = a->o.mode == MODE_RUN ? session_guest(a->session, a->guest) : NULL;
+
+    if (g && (status == 0 || status == 3) && vm_exit_code(g->vm) >= 0)
+        return vm_exit_code(g->vm) & 0xff;
+    if (g && status == 0 && vm_state(g->vm) == VM_CRASHED)
+        return 3;
+    return status;
+}
+
+static int run(struct app *a)
+{
+    struct err e = {0};
+    int status;
+
+    a->interactive = a->o.interactive || (!a->o.headless && !a->o.nitems && isatty(0) && isatty(1));
+    if (a->o.interactive && (!isatty(0) || !isatty(1))) {
+        err_set(&e, ENOTTY, "--interactive needs a terminal");
+        return complain(&e, EXIT_USAGE);
+    }
+    if (a->o.log && (status = log_open(a->o.log, LOG_INFO)) < 0) {
+        err_set(&e, -status, "log `%s` cannot be written: %s", a->o.log, strerror(-status));
+        return complain(&e, EXIT_FAILED);
+    }
+    a->signal_fd = block_signals();
+    term_init();
+    if (sandbox_process(&e) < 0)
+        log_msg(LOG_WARN, "%s", e.msg);
+    status = make_session(a, &e);
+    if (status)
+        return status;
+    a->ctl = ctl_server_new(a->session, a->o.socket, &e);
+    if (!a->ctl && a->o.socket)
+        return complain(&e, EXIT_FAILED);
+    if (!a->ctl)
+        fprintf(stderr, "ruche: no control socket: %s\n", e.msg);
+    if (make_script(a, &e) < 0 || make_ui(a, &e) < 0)
+        return complain(&e, EXIT_FAILED);
+    session_start_lab(a->session);
+    check_settled(a);
+    return run_status(a, session_run(a->session));
+}
+
+static void app_fini(struct app *a)
+{
+    script_free(a->script);
+    line_mode_free(a->ui);
+    ctl_server_free(a->ctl);
+    if (a->session)
+        loop_del_fd(a->signals);
+    session_free(a->session);
+    options_fini(&a->o);
+    log_close();
+}
+
+static int doctor(void)
+{
+    struct text t = {0};
+    bool ok = doctor_examine(engines, &t);
+
+    fputs(text_str(&t), stdout);
+    text_free(&t);
+    return ok ? 0 : EXIT_FAILED;
+}
+
+static int man(void)
+{
+    struct text t = {0};
+
+    cmd_help_man(&t);
+    fputs(text_str(&t), stdout);
+    text_free(&t);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "lint") == 0)
-        return main_lint(argc - 1, argv + 1);
-    fputs("usage: ruche lint LAB (the rest is being built)\n", stderr);
-    return 2;
+    struct app a = {.signal_fd = -1};
+    struct err e = {0};
+    int status;
+
+    setlocale(LC_CTYPE, "");
+    if (options_parse(&a.o, argc, argv, &e) < 0) {
+        options_fini(&a.o);
+        return complain(&e, EXIT_USAGE);
+    }
+    switch (a.o.mode) {
+    case MODE_HELP:
+        fputs(options_help, stdout);
+        return 0;
+    case MODE_VERSION:
+        puts("ruche " RUCHE_VERSION);
+        return 0;
+    case MODE_MAN:
+        return man();
+    case MODE_LINT:
+        return lint(a.o.lab);
+    case MODE_DOCTOR:
+        return doctor();
+    case MODE_CTL:
+        status = ctl_client(a.o.socket, a.o.json, a.o.words, a.o.nwords);
+        options_fini(&a.o);
+        return status;
+    default:
+        status = run(&a);
+        app_fini(&a);
+        return status;
+    }
 }

@@ -127,6 +127,7 @@ different_programs() {
 libraries_of() {
     local file
     different_programs | while read -r file; do
+        case "$file" in */*) ;; *) file="./$file" ;; esac # a bare name would be looked up as a library
         "$L1_LOADER" --list "$file" 2>/dev/null || :
     done | sed -n 's/^.* => \(\/[^ ]*\) (.*/\1/p' | sort -u
     echo "$L1_LOADER"

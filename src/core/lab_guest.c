@@ -350,12 +350,14 @@ static bool guest_copy(struct lab_guest *to, const struct lab_guest *from, const
     return true;
 }
 
-/* Finds the kernel of `what` for guest `g`. */
-static int guest_kernel(struct lab_reader *r, struct lab_guest *g, const char *what, bool append_given,
+/* Finds the kernel of guest `g`. `kernel: NAME` is a file unless an image has that name. */
+static int guest_kernel(struct lab_reader *r, struct lab_guest *g, const struct guest_spec *s,
                         struct err *e)
 {
-    char *append = append_given ? dup_or_null(g->c.append) : NULL;
-    char *path = image_is_path(what) ? lab_join(r->dir, what) : NULL;
+    const char *what = s->image ? s->image : s->kernel;
+    bool is_path = image_is_path(what) || (s->kernel && !image_find(what));
+    char *append = s->append_given ? dup_or_null(g->c.append) : NULL;
+    char *path = is_path ? lab_join(r->dir, what) : NULL;
     int rc = path ? image_apply_path(path, append, &g->c, e) : image_apply(what, append, &g->c, e);
 
     free(path);
@@ -367,7 +369,6 @@ static int guest_kernel(struct lab_reader *r, struct lab_guest *g, const char *w
 static void guest_add(struct lab_reader *r, const struct guest_spec *s, const char *name)
 {
     struct lab_guest *p = realloc(r->lab->guests, (r->lab->nguests + 1) * sizeof *p), *g;
-    const char *what = s->image ? s->image : s->kernel;
     struct err e = {0};
 
     if (!p)
@@ -377,7 +378,7 @@ static void guest_add(struct lab_reader *r, const struct guest_spec *s, const ch
     if (!guest_copy(g, &s->g, name))
         return;
     r->lab->nguests++;
-    if (what && guest_kernel(r, g, what, s->append_given, &e) < 0)
+    if ((s->image || s->kernel) && guest_kernel(r, g, s, &e) < 0)
         diags_error(r->diags, s->image ? s->image_line : s->kernel_line,
                     s->image ? s->image_column : s->kernel_column, "%s", e.msg);
 }

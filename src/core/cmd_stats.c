@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * cmd_stats: where time, memory and I/O of guests go. The names of the JSON object are those of
+ * ruche-stats(5); what cannot be known is null there and `-` in the table, never 0.
+ */
+#include "core/cmd_internal.h"
+
+#include "core/columns.h"
+#include "core/units.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_up(const struct guest *g)
+{
+    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
+}
+
+/* Sample that is as old as the interval at most. */
+static void take(struct cmd_run *r, struct guest *g, struct vm_stats *st)
+{
+    vm_stats(g->vm, st, session_interval_ns(r->session) * 3 / 2);
+}
+
+/* What the ledger of a vCPU can say: nothing while it is down, no `ready` on a mute host. */
+static double fraction(const struct guest *g, const struct vcpu_stats *v, enum ledger_state k)
+{
+    if (!is_up(g) || (k == LEDGER_READY && !v->ready_known))
+        return NAN;
+    return v->ledger[k];
+}
+
+/* JSON. */
+
+static void json_claim(struct json_out *j, const char *key, bool known, uint64_t v)
+{
+    if (known && v != UINT64_MAX)
+        jout_u64(j, key, v);
+    else
+        jout_null(j, key);
+}
+
+static void json_vcpus(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+{
+    jout_begin(j, "vcpus", '[');
+    for (unsigned i = 0; i < st->vcpus; i++) {
+        jout_begin(j, NULL, '{');
+        for (int k = 0; k < LEDGER_STATES; k++)
+            jout_num(j, ledger_state_name((enum ledger_state)k),
+                     fraction(g, &st->vcpu[i], (enum ledger_state)k), 4);
+        jout_end(j, '}');
+    }
+    jout_end(j, ']');
+}
+
+static void json_cpu(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+{
+    jout_begin(j, "cpu", '{');
+    jout_u64(j, "share", g->c->share);
+    jout_u64(j, "cap", g->c->cap_pct);
+    jout_null(j, "entitlement"); /* known to the governor, when there is one */
+    jout_num(j, "got", is_up(g) ? st->cpu : NAN, 4);
+    jout_str(j, "reason", vm_state(g->vm) == VM_PAUSED ? "paused" : NULL);
+    jout_num(j, "seconds", (double)st->cpu_ns / 1e9, 3);
+    jout_end(j, '}');
+}
+
+static void json_memory(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+{
+    const struct balloon_stats *b = &st->balloon_stats;
+
+    jout_begin(j, "memory", '{');
+    jout_u64(j, "configured", g->c->memory_bytes);
+    json_claim(j, "target", is_up(g) && st->balloon && b->target_bytes <= g->c->memory_bytes,
+               g->c->memory_bytes - b->target_bytes);
+    json_claim(j, "resident", is_up(g), st->memory_resident_bytes);
+    jout_null(j, "shared");
+    json_claim(j, "balloon_free", st->balloon, b->free_bytes);
+    json_claim(j, "balloon_available", st->balloon, b->available_bytes);
+    jout_end(j, '}');
+}
+
+static void json_exits(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+{
+    jout_begin(j, "exits", '{');
+    jout_u64(j, "total", st->exits);
+    jout_num(j, "rate", is_up(g) ? st->exit_rate : NAN, 1);
+    jout_begin(j, "by_reason", '{');
+    for (int k = 0; k < EXIT_REASONS; k++) {
+        uint64_t n = 0;
+
+        for (unsigned i = 0; i < st->vcpus; i++)
+            n += st->vcpu[i].exits[k];
+        jout_u64(j, exit_reason_name((enum exit_reason)k), n);
+    }
+    jout_end(j, '}');
+    jout_end(j, '}');
+}
+
+static void json_disks(struct json_out *j, const struct vm_stats *st)
+{
+    jout_begin(j, "disks", '[');
+    for (unsigned i = 0; i < st->ndisks; i++) {
+        const struct disk_stats *d = &st->disks[i];
+
+        jout_begin(j, NULL, '{');
+        jout_str(j, "name", d->name);
+        jout_u64(j, "rd_bytes", d->rd_bytes);
+        jout_u64(j, "wr_bytes", d->wr_bytes);
+        jout_u64(j, "rd_reqs", d->rd_reqs);
+        jout_u64(j, "wr_reqs", d->wr_reqs);
+        jout_u64(j, "flush_reqs", d->flush_reqs);
+        jout_u64(j, "discard_reqs", d->discard_reqs);
+        jout_u64(j, "errors", d->errors);
+        jout_end(j, '}');
+    }
+    jout_end(j, ']');
+}
+
+static void json_guest(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+{
+    jout_begin(j, NULL, '{');
+    jout_str(j, "name", g->c->name);
+    jout_str(j, "state", vm_state_name(vm_state(g->vm)));
+    jout_str(j, "accel", vm_accel(g->vm)->name);
+    json_vcpus(j, g, st);
+    json_cpu(j, g, st);
+    json_memory(j, g, st);
+    json_exits(j, g, st);
+    json_disks(j, st);
+    jout_begin(j, "nets", '[');
+    jout_end(j, ']');
+    jout_num(j, "uptime", is_up(g) ? (double)vm_uptime_ns(g->vm) / 1e9 : NAN, 3);
+    jout_end(j, '}');
+}
+
+static void stats_json(struct cmd_run *r, struct vm_stats *st)
+{
+    struct json_out j = cmd_json(r);
+
+    jout_begin(&j, NULL, '{');
+    jout_begin(&j, "vms", '[');
+    for (struct guest *g = session_guests(r->session); g; g = g->next) {
+        bool named = r->targets.n == 0;
+
+        for (unsigned i = 0; i < r->targets.n; i++)
+            named |= r->targets.t[i].g == g;
+        if (!named)
+            continue;
+        take(r, g, st);
+        json_guest(&j, g, st);
+    }
+    jout_end(&j, ']');
+    jout_end(&j, '}');
+}
+
+/* Text. */
+
+static void cell_fraction(struct columns *c, double f)
+{
+    if (isnan(f))
+        columns_cell(c, "-");
+    else
+        columns_cell(c, "%.1f", f * 100);
+}
+
+/* Mean over the vCPUs; not known if it is not known for one. */
+static double mean(const struct guest *g, const struct vm_stats *st, enum ledger_state k)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; i < st->vcpus; i++)
+        sum += fraction(g, &st->vcpu[i], k);
+    return sum / st->vcpus;
+}
+
+#define LEDGER_HEAD ">RUN|>VMM|>POLL|>READY|>CAPPED|>HALT|>BLOCKED|>PAUSED"
+
+static void stats_table(struct cmd_run *r, struct vm_stats *st)
+{
+    char size[UNITS_TEXT];
+    struct columns c;
+
+    columns_init(&c, "<NAME|<STATE|>CPU%|" LEDGER_HEAD "|>RESIDENT|>MEMORY|>EXITS/s");
+    for (struct guest *g = session_guests(r->session); g; g = g->next) {
+        take(r, g, st);
+        columns_cell(&c, "%s", g->c->name);
+        columns_cell(&c, "%s", vm_state_name(vm_state(g->vm)));
+        cell_fraction(&c, is_up(g) ? st->cpu : NAN);
+        for (int k = 0; k < LEDGER_STATES; k++)
+            cell_fraction(&c, mean(g, st, (enum ledger_state)k));
+        columns_cell(&c, "%s", is_up(g) ? units_fmt_size(size, st->memory_resident_bytes) : "-");
+        columns_cell(&c, "%s", units_fmt_size(size, g->c->memory_bytes));
+        columns_cell(&c, "%s", is_up(g) ? units_fmt_count(size, st->exit_rate) : "-");
+    }
+    columns_print(&c, &r->out);
+    columns_fini(&c);
+}
+
+static const char *claim(char out[UNITS_TEXT], uint64_t v)
+{
+    return v == UINT64_MAX ? "-" : units_fmt_size(out, v);
+}
+
+static void detail_memory(struct cmd_run *r, const struct guest *g, const struct vm_stats *st)
+{
+    const struct balloon_stats *b = &st->balloon_stats;
+    char a[UNITS_TEXT], c[UNITS_TEXT], d[UNITS_TEXT], e[UNITS_TEXT];
+
+    cmd_printf(r, "memory: configured %s, resident %s", units_fmt_size(a, g->c->memory_bytes),
+               is_up(g) ? units_fmt_size(c, st->memory_resident_bytes) : "-");
+    if (is_up(g) && st->balloon)
+        cmd_printf(r, ", in the balloon %s of %s asked, guest claims free %s, available %s, given back %s",
+                   claim(a, b->actual_bytes), claim(c, b->target_bytes), claim(d, b->free_bytes),
+                   claim(e, b->available_bytes), claim((char[UNITS_TEXT]){0}, b->reported_bytes));
+    cmd_printf(r, "\n");
+}
+
+static void detail_disks(struct cmd_run *r, const struct vm_stats *st)
+{
+    char a[UNITS_TEXT];
+    struct columns c;
+
+    if (!st->ndisks)
+        return;
+    columns_init(&c, "<DISK|>SIZE|>READ|>WRITTEN|>READS|>WRITES|>FLUSHES|>DISCARDS|>ERRORS");
+    for (unsigned i = 0; i < st->ndisks; i++) {
+        const struct disk_stats *d = &st->disks[i];
+
+        columns_cell(&c, "%s", d->name);
+        columns_cell(&c, "%s", units_fmt_size(a, d->capacity_bytes));
+        columns_cell(&c, "%s", units_fmt_size(a, d->rd_bytes));
+        columns_cell(&c, "%s", units_fmt_size(a, d->wr_bytes));
+        columns_cell(&c, "%llu", (unsigned long long)d->rd_reqs);
+        columns_cell(&c, "%llu", (unsigned long long)d->wr_reqs);
+        columns_cell(&c, "%llu", (unsigned long long)d->flush_reqs);
+        columns_cell(&c, "%llu", (unsigned long long)d->discard_reqs);
+        columns_cell(&c, "%llu", (unsigned long long)d->errors);
+    }
+    columns_print(&c, &r->out);
+    columns_fini(&c);
+}
+
+static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
+{
+    char rate[UNITS_TEXT];
+    struct columns c;
+
+    take(r, g, st);
+    cmd_printf(r, "%s: %s on %s", g->c->name, vm_state_name(vm_state(g->vm)), vm_accel(g->vm)->name);
+    if (is_up(g))
+        cmd_printf(r, ", %.1f%% of one CPU over the last %.1f s, %s exits/s", st->cpu * 100, st->interval_s,
+                   units_fmt_count(rate, st->exit_rate));
+    cmd_printf(r, ", %.1f s of CPU time in all\n", (double)st->cpu_ns / 1e9);
+    columns_init(&c, ">VCPU|" LEDGER_HEAD "|>EXITS");
+    for (unsigned i = 0; i < st->vcpus; i++) {
+        uint64_t exits = 0;
+
+        columns_cell(&c, "%u", i);
+        for (int k = 0; k < LEDGER_STATES; k++)
+            cell_fraction(&c, fraction(g, &st->vcpu[i], (enum ledger_state)k));
+        for (int k = 0; k < EXIT_REASONS; k++)
+            exits += st->vcpu[i].exits[k];
+        columns_cell(&c, "%llu", (unsigned long long)exits);
+    }
+    columns_print(&c, &r->out);
+    columns_fini(&c);
+    detail_memory(r, g, st);
+    detail_disks(r, st);
+    if (st->pio_unclaimed + st->mmio_unclaimed + st->bus_refused + st->device_errors)
+        cmd_printf(r, "accesses to nothing: %llu port, %llu memory; refused %llu; device errors %llu\n",
+                   (unsigned long long)st->pio_unclaimed, (unsigned long long)st->mmio_unclaimed,
+                   (unsigned long long)st->bus_refused, (unsigned long long)st->device_errors);
+}
+
+void exec_stats(struct cmd_run *r)
+{
+    struct vm_stats *st = cmd_state(r, sizeof *st, NULL);
+
+    if (!st)
+        return;
+    if (r->json) {
+        stats_json(r, st);
+    } else if (r->targets.n == 0) {
+        stats_table(r, st);
+    } else {
+        for (unsigned i = 0; i < r->targets.n; i++) {
+            if (i)
+                cmd_printf(r, "\n");
+            detail(r, r->targets.t[i].g, st);
+        }
+    }
+    cmd_done(r, CMD_DONE);
+}

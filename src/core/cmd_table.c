@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * cmd_table: the commands. Everything that people read about them is here.
+ */
+#include "core/cmd_internal.h"
+
+#define VM_ONE {"VM", ARG_GUEST, false, false, NULL}
+#define VM_SET {"VM", ARG_GUESTS, false, false, NULL}
+#define VM_ALL {"VM", ARG_GUESTS, false, true, NULL}
+
+static const struct cmd table[] = {
+    {.name = "list", .alias = "ls", .exec = exec_list,
+     .help = "show the guests and their states",
+     .more = "States are new, starting, running, paused, stopped and crashed.",
+     .args = {{"VM", ARG_GUESTS, true, true, NULL}}},
+
+    {.name = "info", .exec = exec_info,
+     .help = "show what a guest is made of and how it is",
+     .args = {VM_ALL}},
+
+    {.name = "stats", .exec = exec_stats,
+     .help = "show where guests' time, memory and exits go",
+     .more = "Without VM: one line a guest. With VM: each vCPU, memory and disks. Fractions and rates are of the\n"
+             "last second (`set interval`). `-` is a number that cannot be known. --json: see ruche-stats(5).",
+     .args = {{"VM", ARG_GUESTS, true, true, NULL}}},
+
+    {.name = "exits", .exec = exec_exits,
+     .help = "show why a guest's processors leave guest code, how often and at what cost",
+     .more = "Per vCPU and reason: how many, per second, mean and 99th percentile of the time spent handling,\n"
+             "and its share of the vCPU's time. Then what the kernel handles itself, then the device registers\n"
+             "that were used most.",
+     .args = {{"VM", ARG_VCPU, false, false, NULL}},
+     .opts = {{"--top", "-n", "N", "how many registers (8)"}}},
+
+    {.name = "events", .exec = exec_events,
+     .help = "show what has happened",
+     .args = {{"VM", ARG_GUESTS, true, true, NULL}},
+     .opts = {{"--lines", "-n", "N", "how many (20)"}, {"--follow", "-f", NULL, "go on showing what happens"}}},
+
+    {.name = "start", .exec = exec_start,
+     .help = "start guests",
+     .more = "A guest that has stopped or crashed starts anew.",
+     .args = {VM_ALL}},
+
+    {.name = "pause", .alias = "suspend", .exec = exec_pause,
+     .help = "stop the time of guests",
+     .more = "Their clocks stand still until `resume`.",
+     .args = {VM_ALL}},
+
+    {.name = "resume", .exec = exec_resume,
+     .help = "let paused guests go on",
+     .args = {VM_ALL}},
+
+    {.name = "shutdown", .exec = exec_shutdown,
+     .help = "press the power button of guests",
+     .more = "The guest decides what it does. `wait VM stopped` waits for it; `stop` pulls the plug.",
+     .args = {VM_ALL}},
+
+    {.name = "stop", .alias = "destroy", .exec = exec_stop, .flags = CMD_DESTRUCTIVE,
+     .help = "stop guests now, as by pulling the plug",
+     .more = "What the guest has not written to its disks is lost.",
+     .args = {VM_ALL}},
+
+    {.name = "reset", .exec = exec_reset, .flags = CMD_DESTRUCTIVE,
+     .help = "reset guests, as by the button",
+     .more = "What the guest has not written to its disks is lost.",
+     .args = {VM_ALL}},
+
+    {.name = "create", .exec = exec_create,
+     .help = "add a guest to the session",
+     .more = "Keys are those of a guest in the lab file, see ruche-lab(5): image, kernel, initrd, append, memory,\n"
+             "vcpus, share, cap, pin, group, boot, irqchip, mergeable; and disk=PATH[,readonly|,overlay][,size=SIZE],\n"
+             "which may be given more than once. The guest is not started: `start NAME` does that.",
+     .args = {{"NAME", ARG_WORD, false, false, NULL}, {"KEY=VALUE", ARG_KEYVAL, true, true, NULL}}},
+
+    {.name = "remove", .alias = "undefine", .exec = exec_remove, .flags = CMD_DESTRUCTIVE,
+     .help = "stop guests and take them out of the session",
+     .more = "Anonymous overlays of their disks are gone then; files stay.",
+     .args = {VM_ALL}},
+
+    {.name = "share", .exec = exec_share,
+     .help = "set the share of the processor, 1 to 10000",
+     .more = "Guests that want more than there is get parts in the ratio of their shares; 100 is the default.",
+     .args = {VM_SET, {"N", ARG_WORD, false, false, NULL}}},
+
+    {.name = "cap", .exec = exec_cap,
+     .help = "limit a guest to some percent of one CPU",
+     .more = "150 is one CPU and a half, 0 or `none` is no limit. It holds also when the host is idle.",
+     .args = {VM_SET, {"PERCENT", ARG_WORD, false, false, "none"}}},
+
+    {.name = "pin", .exec = exec_pin,
+     .help = "choose the host CPUs that a guest or a vCPU may use",
+     .more = "LIST as in `0-3,^2`; `all` takes the pinning back.",
+     .args = {VM_SET, {"LIST", ARG_WORD, false, false, "all"}}},
+
+    {.name = "mem", .exec = exec_mem,
+     .help = "ask a guest to keep no more than SIZE of its memory",
+     .more = "By its balloon, within what it was started with; the guest decides how fast it gives. Its configured\n"
+             "size as SIZE takes the request back.",
+     .args = {VM_SET, {"SIZE", ARG_WORD, false, false, NULL}}},
+
+    {.name = "console", .alias = "attach", .exec = exec_console,
+     .help = "connect the terminal to a guest's serial line",
+     .more = "Ctrl-] or F12 detaches; Ctrl-] twice sends one Ctrl-].",
+     .args = {VM_ONE},
+     .opts = {{"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
+
+    {.name = "watch", .exec = exec_watch,
+     .help = "show what a guest says, without typing to it",
+     .more = "As plain text, until Ctrl-C or for some time.",
+     .args = {VM_ONE, {"SECONDS", ARG_WORD, true, false, NULL}},
+     .opts = {{"--lines", "-n", "N", "begin with its last N lines (10)"},
+              {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
+
+    {.name = "send", .exec = exec_send,
+     .help = "type a text into a guest's console",
+     .more = "Enter is typed after it, but with --no-newline. \\n and \\r are Enter, \\t Tab, \\e Escape,\n"
+             "\\xHH any byte, \\\\ a backslash.",
+     .args = {VM_SET, {"TEXT", ARG_TEXT, true, false, NULL}},
+     .opts = {{"--no-newline", "-n", NULL, "do not type Enter behind"},
+              {"--fresh", "-f", NULL, "what was said before is forgotten by the next `expect`"},
+              {"--line", "-l", "LINE", "serial0 (default), serial1 or virtio"}}},
+
+    {.name = "expect", .exec = exec_expect,
+     .help = "wait until a guest says something",
+     .more = "REGEX is an extended regular expression (regex(7)); ^ and $ match at lines. It is looked for in all\n"
+             "that the guest has said since it was started, but for what an earlier `expect` has consumed: a match\n"
+             "consumes all up to its end. So nothing is missed between `send` and `expect`. TIMEOUT is 30 s; when\n"
+             "it is over the command fails and shows the last lines. Escape sequences are taken out before.",
+     .args = {VM_ONE, {"REGEX", ARG_WORD, false, false, NULL}, {"TIMEOUT", ARG_WORD, true, false, NULL}},
+     .opts = {{"--print", "-p", NULL, "print the line that matched"},
+              {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
+
+    {.name = "log", .exec = exec_log,
+     .help = "write what a guest says to a file",
+     .more = "From now on, as it comes. A file that exists is not touched without --append. `log VM off` ends it,\n"
+             "`log VM` tells where it goes.",
+     .args = {VM_ONE, {"FILE", ARG_FILE, true, false, "off"}},
+     .opts = {{"--append", "-a", NULL, "write behind what is in FILE"},
+              {"--size", NULL, "SIZE", "begin a new file after so much (64M)"},
+              {"--keep", NULL, "N", "keep N older files, FILE.1 ... (1)"}}},
+
+    {.name = "regs", .exec = exec_regs,
+     .help = "show the registers of a paused guest",
+     .args = {{"VM", ARG_VCPU, false, false, NULL}}},
+
+    {.name = "mem-dump", .exec = exec_mem_dump,
+     .help = "show memory of a paused guest",
+     .more = "ADDR is a physical address, or with --virtual one of the vCPU's (vCPU 0 if none is named). At most 1M.",
+     .args = {{"VM", ARG_VCPU, false, false, NULL}, {"ADDR", ARG_WORD, false, false, NULL},
+              {"LEN", ARG_WORD, true, false, NULL}},
+     .opts = {{"--virtual", "-v", NULL, "ADDR is virtual: walk the guest's page tables"},
+              {"--file", "-o", "FILE", "write the bytes to FILE, which must not exist"}}},
+
+    {.name = "disasm", .exec = exec_disasm,
+     .help = "disassemble code of a paused guest",
+     .more = "From where the vCPU is, or from the virtual address ADDR.",
+     .args = {{"VM", ARG_VCPU, false, false, NULL}, {"ADDR", ARG_WORD, true, false, NULL}},
+     .opts = {{"--lines", "-n", "N", "how many instructions (12)"}}},
+
+    {.name = "step", .exec = exec_step,
+     .help = "let a paused vCPU execute instructions",
+     .args = {{"VM", ARG_VCPU, false, false, NULL}, {"N", ARG_WORD, true, false, NULL}}},
+
+    {.name = "wait", .exec = exec_wait,
+     .help = "wait some time, or until guests are in a state",
+     .more = "`wait 2.5`, `wait 500ms`; `wait web stopped`, `wait all running 10`. The default of TIMEOUT is 60 s.\n"
+             "STATE `ended` is stopped or crashed.",
+     .args = {{"SECONDS|VM", ARG_WORD, false, false, NULL},
+              {"STATE", ARG_WORD, true, false, "running paused stopped crashed ended"},
+              {"TIMEOUT", ARG_WORD, true, false, NULL}}},
+
+    {.name = "at", .exec = exec_at,
+     .help = "run a command at a time",
+     .more = "TIME is `+5s`, `+2m` or `14:30[:05]` (today, or tomorrow if that is past). Without arguments: what is\n"
+             "planned. `at cancel` forgets all of it.",
+     .args = {{"TIME", ARG_WORD, true, false, "cancel"}, {"COMMAND", ARG_LINE, true, false, NULL}}},
+
+    {.name = "set", .exec = exec_set,
+     .help = "show or change a setting",
+     .more = "interval SECONDS: between samples of statistics; overcommit yes|no: may guests have more memory than\n"
+             "the host; host.cpus LIST: the CPUs given to the lab.",
+     .args = {{"KEY", ARG_KEY, true, false, "interval overcommit host.cpus"}, {"VALUE", ARG_WORD, true, false, NULL}}},
+
+    {.name = "undo", .exec = exec_undo,
+     .help = "take the last change back",
+     .more = "share, cap, pin, mem, set, pause and resume can be taken back; what cannot says so."},
+
+    {.name = "help", .alias = "?", .exec = exec_help,
+     .help = "explain a command, or list them",
+     .args = {{"COMMAND", ARG_COMMAND, true, false, NULL}},
+     .opts = {{"--man", NULL, NULL, "the table as a section of a man page"}}},
+
+    {.name = "quit", .alias = "exit", .exec = exec_quit, .flags = CMD_DESTRUCTIVE,
+     .help = "stop all guests and end",
+     .args = {{"STATUS", ARG_WORD, true, false, NULL}}},
+};
+
+const struct cmd *cmd_at(unsigned i)
+{
+    return i < sizeof table / sizeof *table ? &table[i] : NULL;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * session_internal: what the parts of a session share. Only session*.c include it.
+ *
+ * session.c        the object, its loop, its end
+ * session_guest.c  guests come and go, what their VMs tell
+ * session_start.c  order of starts, memory that fits, processors
+ * session_watch.c  who listens to consoles
+ * session_plan.c   commands for later
+ */
+#ifndef RUCHE_CORE_SESSION_INTERNAL_H
+#define RUCHE_CORE_SESSION_INTERNAL_H
+
+#include "core/cmd_internal.h"
+#include "core/session.h"
+
+enum { SESSION_LISTENERS_MAX = 8, SESSION_STARTS_AT_ONCE = 4 };
+
+struct session {
+    struct loop *loop;
+    char name[VM_NAME_MAX + 1];
+    const struct accel_ops *engine;
+    char engine_note[600];
+    const struct board_ops *board;
+    struct lab_host host;
+    bool host_fixed; /* given by a test: not measured again */
+    bool overcommit;
+    char *cpus;
+    char *socket;
+    uint64_t began_ns, interval_ns;
+    unsigned next_id;
+    struct guest *guests;
+    struct events events;
+    struct undo *undo;
+    struct cmd_runs runs;
+    struct cmd_client output;
+    struct session_listener listener[SESSION_LISTENERS_MAX];
+    unsigned nlisteners;
+    session_attach_fn attach;
+    void *attach_opaque;
+
+    struct loop_timer *tick; /* samples */
+    struct watcher *watchers;
+    unsigned watch_depth;      /* inside a call of a watcher */
+    struct loop_timer *pump;   /* console output that was held back */
+    bool pump_armed;
+    struct loop_timer *planner;
+    struct plan plans[SESSION_PLANS_MAX];
+    unsigned nplans;
+
+    bool quitting, quit_when_idle, idle_posted;
+    int status;
+};
+
+/* session_guest.c */
+void guest_free(struct session *s, struct guest *g);
+
+/* session_start.c */
+void session_advance(struct session *s); /* starts who may start now */
+
+/* session.c */
+void session_check_idle(struct session *s); /* soon: is there anything left to wait for? */
+
+/* session_plan.c */
+void session_planner(void *session); /* the timer `planner` */
+
+/* session_watch.c */
+void session_console_event(struct session *s, struct guest *g, enum board_console c);
+void session_unwatch_guest(struct session *s, struct guest *g);
+void session_watch_fini(struct session *s);
+void session_pump(void *session); /* the timer `pump` */
+
+#endif
