@@ -224,7 +224,7 @@ static HANDLER(h_maskmov)
         exc_raise(c, VEC_MF);
         return raise_fault(c, u, fl);
     }
-    if (op->reg == FPU_MMX)
+    if (op->reg == FPU_MMX) /* also if the store faults, as on the host */
         fpu_mmx_begin(c);
     if (mmu_check_write(c, va, op->mem_bytes) < 0)
         return raise_fault(c, u, fl);
