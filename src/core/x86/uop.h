@@ -20,7 +20,8 @@
 
 #include <stddef.h>
 
-#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||         \
+    defined(__clang__)
 #define SCPU_CALL_LOOP 1
 #endif
 

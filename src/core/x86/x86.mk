@@ -2,6 +2,8 @@
 # The software CPU. While a guest runs the host's FPU holds the guest's state (fpu.h), so nothing
 # here may be compiled to use it.
 $(V)/src/core/x86/%.o: CFLAGS += -mgeneral-regs-only -fno-stack-protector -fcf-protection=none
+# Guests may access memory at any alignment, and so does the code that does it for them.
+$(V)/src/core/x86/%.o: override SAN += -fno-sanitize=alignment
 
 include src/core/x86/fpu.mk
 
