@@ -157,6 +157,9 @@ static bool is_simd(const ZydisDecodedInstruction *i)
     case ZYDIS_ISA_EXT_AES:
     case ZYDIS_ISA_EXT_PCLMULQDQ:
     case ZYDIS_ISA_EXT_SHA:
+    case ZYDIS_ISA_EXT_ADOX_ADCX: /* not SIMD, but 66 belongs to these, too */
+    case ZYDIS_ISA_EXT_CLWB:
+    case ZYDIS_ISA_EXT_CLFLUSHOPT:
         return i->mnemonic != ZYDIS_MNEMONIC_CRC32 && i->mnemonic != ZYDIS_MNEMONIC_POPCNT;
     default:
         return false;
@@ -354,6 +357,8 @@ static bool pop(struct seq *s)
     unsigned n = width(s);
     uint32_t sp = sp_plus(s, 0), after = sp_plus(s, (int32_t)n);
 
+    if (s->is16 && sp + n > 0x10000)
+        return false;
     emit_abs(s, 0x8b, 8, stack_addr(s, sp), n);
     if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
         if (ZydisRegisterGetId(op->mem.base) == X86_RSP && op->mem.base != ZYDIS_REGISTER_NONE)
@@ -424,8 +429,8 @@ static bool enter(struct seq *s)
     uint32_t sp = sp_plus(s, -(int32_t)n);
 
     memcpy(&room, s->oc->bytes + s->f->insn.raw.imm[0].offset, 2);
-    if (s->oc->bytes[s->f->insn.raw.imm[1].offset] & 31)
-        return false;
+    if (s->oc->bytes[s->f->insn.raw.imm[1].offset] & 31 || s->oc->in.rflags & FLAG_AC)
+        return false; /* (probes the new top of the stack) */
     if (!stack_room(s, -(int32_t)room - 16, 0))
         return false;
     emit_store_imm(s, stack_addr(s, sp), gpr(s, X86_RBP), n);
@@ -546,6 +551,17 @@ static bool inc_dec(struct seq *s)
     return true;
 }
 
+/* BT m, r: whether the byte in question is within 64 KiB where that is where addresses end. */
+static bool bit_in_segment(const struct seq *s)
+{
+    const ZydisDecodedInstruction *i = &s->f->insn;
+    uint32_t v = gpr(s, i->raw.modrm.reg);
+    int64_t bit = i->operand_width == 16 ? (int16_t)v : (int32_t)v;
+    int64_t at = (int64_t)(s->oc->ea - (s->is16 ? ORC_ARENA : 0)) + bit / 8;
+
+    return (i->address_width == 32 && !s->is16) || (at > 8 && at < 0xfff0);
+}
+
 static bool build(struct seq *s)
 {
     const ZydisDecodedInstruction *i = &s->f->insn;
@@ -579,8 +595,8 @@ static bool build(struct seq *s)
     case ZYDIS_MNEMONIC_BTS:
     case ZYDIS_MNEMONIC_BTR:
     case ZYDIS_MNEMONIC_BTC:
-        if (i->address_width == 16 && i->raw.modrm.mod != 3 && i->raw.imm[0].size == 0)
-            return false; /* wraps at 64 KiB */
+        if (i->raw.modrm.mod != 3 && i->raw.imm[0].size == 0 && !bit_in_segment(s))
+            return false;
         break;
     default: break;
     }

@@ -103,7 +103,7 @@ static bool bound(struct model *m)
     uint64_t at = m->oc->ea - ORC_ARENA;
     int32_t v = (int32_t)m->st->gpr[m->f->insn.raw.modrm.reg], lo = 0, hi = 0;
 
-    if (at > ORC_ARENA_BYTES - 2 * n || m->f->ops[1].mem.segment == ZYDIS_REGISTER_CS)
+    if (at > ORC_ARENA_BYTES - 2 * n || m->oc->in.rflags & FLAG_AC || m->f->ops[1].mem.segment == ZYDIS_REGISTER_CS)
         return false;
     memcpy(&lo, native_arena() + at, n);
     memcpy(&hi, native_arena() + at + n, n);

@@ -103,7 +103,6 @@ static HANDLER(h_sse_rr_flags)
         CHECK_CLASS(FPU_SSE);                                                                      \
         if (unlikely(va & u->aux)) {                                                               \
             exc_raise_err(c, VEC_GP, 0);                                                           \
-            c->exc.noncanonical = !mmu_canonical(va);                                              \
             return raise_fault(c, u, fl);                                                          \
         }                                                                                          \
         PROBE_R(N, h_sse_rm##N##_s);                                                               \
@@ -134,7 +133,6 @@ H_SSE_LOAD(16)
         CHECK_CLASS(FPU_SSE);                                                                      \
         if (unlikely(va & u->aux)) {                                                               \
             exc_raise_err(c, VEC_GP, 0);                                                           \
-            c->exc.noncanonical = !mmu_canonical(va);                                              \
             return raise_fault(c, u, fl);                                                          \
         }                                                                                          \
         PROBE_W(N, h_sse_mr##N##_s);                                                               \
@@ -159,7 +157,7 @@ static void *operand_memory(struct scpu *c, const struct fpu_op *op, uint64_t va
         bool ac = n == sizeof c->fx && va & 3 && c->view == VIEW_USER_AC && mmu_canonical(va);
 
         exc_raise_err(c, ac ? VEC_AC : VEC_GP, 0);
-        c->exc.noncanonical = !mmu_canonical(va);
+        c->exc.noncanonical = op->class == FPU_FXSR && !mmu_canonical(va);
         return NULL;
     }
     p = write ? mmu_host_w(c, va, n) : mmu_host_r(c, va, n);

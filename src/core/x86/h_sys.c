@@ -375,11 +375,6 @@ HANDLER(h_invlpg)
     return leave_next(c, u, fl);
 }
 
-HANDLER(h_invpcid)
-{
-    return ud(c, u, fl); /* comes with PCID */
-}
-
 HANDLER(h_invd)
 {
     NEED_CPL0;

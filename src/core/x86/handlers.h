@@ -167,7 +167,6 @@ HANDLER(h_clts);
 HANDLER(h_lmsw);
 HANDLER(h_smsw);
 HANDLER(h_invlpg);
-HANDLER(h_invpcid);
 HANDLER(h_invd);
 HANDLER(h_syscall);
 HANDLER(h_sysret);

@@ -345,7 +345,7 @@ static void movnti(struct xl *x)
         xl_ud(x);
         return;
     }
-    xl_rm_store(x, x->i.opsize, xl_reg(x, x->i.reg, x->i.opsize));
+    xl_rm_store(x, x->i.rex & 8 ? 8 : 4, xl_reg(x, x->i.reg, 8));
 }
 
 /* 0F AE: fences, FS/GS base, cache line flushes; the rest is the FPU's. */
@@ -522,14 +522,6 @@ static void crc32(struct xl *x)
     u->d = xl_reg(x, x->i.reg, 8);
 }
 
-static void invpcid(struct xl *x)
-{
-    struct uop *u = sys_mem(x, h_invpcid, 16, false, true);
-
-    if (u)
-        u->d = xl_reg(x, x->i.reg, 8);
-}
-
 /* ADCX (66), ADOX (F3): only CF or only OF in and out. */
 static void adx(struct xl *x)
 {
@@ -547,8 +539,6 @@ void xl_insn_0f38(struct xl *x)
         crc32(x);
     else if ((x->i.op == 0xf0 || x->i.op == 0xf1) && !x->i.rep)
         movbe(x);
-    else if (x->i.op == 0x82 && x->i.p66)
-        invpcid(x);
     else if (x->i.op == 0xf6 && (x->i.rep == 0xf3 || (x->i.p66 && !x->i.rep)) &&
              x->c->vm->host_adx)
         adx(x);
