@@ -289,7 +289,7 @@ void cmd_runs_free(struct session *s)
 
 static bool guest_arg(enum cmd_arg_kind k)
 {
-    return k == ARG_GUEST || k == ARG_GUESTS || k == ARG_VCPU;
+    return k == ARG_GUEST || k == ARG_GUESTS || k == ARG_VCPU || k == ARG_VCPUS;
 }
 
 static int resolve_word(struct cmd_run *r, const struct cmd_arg *a, const char *word, struct err *e)
@@ -299,10 +299,10 @@ static int resolve_word(struct cmd_run *r, const struct cmd_arg *a, const char *
 
     if (rc < 0)
         return rc;
-    if (a->kind != ARG_GUESTS && r->targets.n - before > 1)
+    if ((a->kind == ARG_GUEST || a->kind == ARG_VCPU) && r->targets.n - before > 1)
         return err_set(e, EINVAL, "`%s` means %u guests, `%s` takes one", word, r->targets.n - before,
                        r->cmd->name);
-    if (a->kind != ARG_VCPU && r->targets.t[r->targets.n - 1].vcpu >= 0)
+    if ((a->kind == ARG_GUEST || a->kind == ARG_GUESTS) && r->targets.t[r->targets.n - 1].vcpu >= 0)
         return err_set(e, EINVAL, "`%s` is a vCPU, `%s` takes whole guests", word, r->cmd->name);
     return 0;
 }

@@ -38,6 +38,7 @@ enum cmd_arg_kind {
     ARG_GUEST,   /* a target that is one guest */
     ARG_GUESTS,  /* a target: one guest or many */
     ARG_VCPU,    /* NAME or NAME.vcpu */
+    ARG_VCPUS,   /* the same, one or many */
     ARG_WORD,
     ARG_FILE,
     ARG_COMMAND, /* name of a command */

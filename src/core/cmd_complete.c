@@ -92,6 +92,7 @@ static void offer_arg(struct completion *c, const struct cmd_arg *a)
         offer_guests(c, false);
         break;
     case ARG_GUESTS:
+    case ARG_VCPUS:
         offer_guests(c, true);
         break;
     case ARG_COMMAND:
@@ -127,7 +128,8 @@ static const struct cmd_arg *current_arg(const struct cmd *cmd, const struct wor
         }
         if (i + 1 == w->n)
             break;
-        if (a < cmd->args + CMD_ARGS_MAX && a->kind != ARG_NONE && !a->many && a->kind != ARG_TEXT)
+        if (a < cmd->args + CMD_ARGS_MAX && a->kind != ARG_NONE && !a->many && a->kind != ARG_TEXT &&
+            a->kind != ARG_LINE)
             a++;
     }
     return a < cmd->args + CMD_ARGS_MAX && a->kind != ARG_NONE ? a : NULL;

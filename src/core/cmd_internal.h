@@ -48,7 +48,7 @@ struct cmd_run {
     bool json_made; /* `out` is JSON already */
     int status;
     struct text out;
-    struct targets targets; /* of all its ARG_GUEST, ARG_GUESTS and ARG_VCPU */
+    struct targets targets; /* of all its arguments that are targets */
 
     /* while it waits */
     void (*poll)(struct cmd_run *r);

@@ -91,7 +91,7 @@ static const struct cmd table[] = {
     {.name = "pin", .exec = exec_pin,
      .help = "choose the host CPUs that a guest or a vCPU may use",
      .more = "LIST as in `0-3,^2`; `all` takes the pinning back.",
-     .args = {VM_SET, {"LIST", ARG_WORD, false, false, "all"}}},
+     .args = {{"VM", ARG_VCPUS, false, false, NULL}, {"LIST", ARG_WORD, false, false, "all"}}},
 
     {.name = "mem", .exec = exec_mem,
      .help = "ask a guest to keep no more than SIZE of its memory",
