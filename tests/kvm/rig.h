@@ -36,6 +36,7 @@ struct rguest {
     size_t nsaid;
     uint64_t pos;
     char word[200]; /* first subexpression of the last match */
+    unsigned seen; /* bits of the states it has come to since the last rig_ask */
     unsigned resets, failures, device_errors;
     char why[200];  /* of the last failure or device error */
 };
@@ -97,6 +98,8 @@ static inline void rig_event(void *opaque, struct vm *vm, const struct vm_event 
     struct rguest *g = opaque;
 
     (void)vm;
+    if (ev->kind == VM_EVENT_STATE)
+        g->seen |= 1u << ev->new_state;
     g->resets += ev->kind == VM_EVENT_RESET;
     g->failures += ev->kind == VM_EVENT_FAILED;
     g->device_errors += ev->kind == VM_EVENT_DEVICE;
@@ -147,23 +150,22 @@ static inline bool rig_is(const struct rguest *g, enum vm_state s)
     return g->vm && vm_state(g->vm) == s && !vm_busy(g->vm);
 }
 
-/* Asks `what` of a guest and waits until it is in state `s`. */
+/* Asks `what` of a guest and waits until it has come to state `s`; it may have left it since. */
 static inline bool rig_ask(struct rguest *g, int (*what)(struct vm *, struct err *), enum vm_state s)
 {
     struct err e = {0};
-    unsigned failures = g->failures;
-    int rc;
+    unsigned failures = g->failures, resets = g->resets;
 
     UNTIL(30, !vm_busy(g->vm));
-    rc = what(g->vm, &e);
-    if (rc < 0) {
+    g->seen = 0;
+    if (what(g->vm, &e) < 0) {
         printf("# %s: refused: %s\n", g->c.name, e.msg);
         return false;
     }
-    UNTIL(60, !vm_busy(g->vm) && (vm_state(g->vm) == s || g->failures != failures));
+    UNTIL(60, !vm_busy(g->vm) && (g->seen & 1u << s || g->failures != failures || g->resets != resets));
     if (g->failures != failures)
         printf("# %s: failed: %s\n", g->c.name, g->why);
-    return rig_is(g, s);
+    return g->seen & 1u << s || (g->resets != resets && rig_is(g, s));
 }
 
 static inline bool rig_start(struct rguest *g)
