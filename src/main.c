@@ -39,7 +39,7 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* Best first. */
-static const struct accel_ops *const engines[] = {&accel_kvm, NULL};
+static const struct accel_ops *const engines[] = {&accel_kvm, &accel_soft, NULL};
 
 struct app {
     struct options o;
