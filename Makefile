@@ -102,7 +102,7 @@ layers: ## check that layers run one way
 demo: ## install what is missing, build, open a lab with running guests
 	scripts/deps build demo
 	$(MAKE) --no-print-directory all guests
-	scripts/demo
+	./$(BIN) labs/demo.yaml
 
 asan: ## build and unit-test with AddressSanitizer and UBSan
 	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \
