@@ -148,10 +148,10 @@ static void compare_memory(struct verdict *v, const struct orc_case *oc)
     memcpy(b, a, ORC_ARENA_BYTES);
 }
 
-/* Whether the page is there for the kernel (P) is the host's business. */
+/* Whether there is a page for the host's kernel (P) far from where we are is the host's business. */
 static bool same_error(const struct orc_result *a, const struct orc_result *b)
 {
-    uint32_t mask = a->vec == VEC_PF && a->cr2 >> 47 ? ~1u : ~0u;
+    uint32_t mask = a->vec == VEC_PF && a->cr2 >> 32 ? ~1u : ~0u;
     return (a->err & mask) == (b->err & mask);
 }
 

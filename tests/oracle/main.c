@@ -20,6 +20,7 @@ struct options {
     const char *only; /* mnemonic */
     unsigned show;    /* differences printed per mnemonic */
     bool verbose;
+    bool cases; /* say ok or not ok, as tests/run counts */
 };
 
 struct tally {
@@ -134,6 +135,7 @@ static bool run_mode(enum orc_mode m, uint64_t seed, const struct options *o, ui
     struct form f;
     unsigned n = 0;
     bool in_time = true;
+    uint64_t before = t->differ;
 
     rng_seed(&r, seed ^ 0x6f7261636c65);
     while (in_time && walk_next(w, &f)) {
@@ -141,6 +143,8 @@ static bool run_mode(enum orc_mode m, uint64_t seed, const struct options *o, ui
         in_time = ++n % 256 || !deadline || now_ns() < deadline;
     }
     walk_free(w);
+    if (o->cases)
+        printf("%s cpu_runs_%u_bit_code_as_the_host_does\n", t->differ == before ? "ok" : "not ok", 64u >> m);
     return in_time;
 }
 
@@ -166,7 +170,7 @@ static void print_summary(const struct tally *t, const struct options *o, double
 static void usage(void)
 {
     fputs("usage: oracle [--seed N] [--states N] [--seconds N | --forever] [--mode 64|32|16]...\n"
-          "              [--only MNEMONIC] [--show N] [--verbose]\n"
+          "              [--only MNEMONIC] [--show N] [--verbose] [--cases]\n"
           "Runs every instruction form on the host's CPU and on ours and compares the results.\n"
           "Exit status: 0 no difference, 1 differences, 2 usage, 77 not possible here.\n",
           stderr);
@@ -177,7 +181,8 @@ static void parse(struct options *o, int argc, char **argv)
 {
     static const struct option longopts[] = {
         {"seed", 1, NULL, 's'}, {"states", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'}, {"forever", 0, NULL, 'f'},
-        {"mode", 1, NULL, 'm'}, {"only", 1, NULL, 'o'}, {"show", 1, NULL, 'd'}, {"verbose", 0, NULL, 'v'}, {0},
+        {"mode", 1, NULL, 'm'}, {"only", 1, NULL, 'o'}, {"show", 1, NULL, 'd'}, {"verbose", 0, NULL, 'v'},
+        {"cases", 0, NULL, 'c'}, {0},
     };
     int c;
 
@@ -190,6 +195,7 @@ static void parse(struct options *o, int argc, char **argv)
         case 'o': o->only = optarg; break;
         case 'd': o->show = (unsigned)atoi(optarg); break;
         case 'v': o->verbose = true; break;
+        case 'c': o->cases = true; break;
         case 'm': o->modes[atoi(optarg) == 64 ? ORC_64 : atoi(optarg) == 32 ? ORC_32 : ORC_16] = true; break;
         default: usage();
         }

@@ -209,6 +209,16 @@ static HANDLER(h_fpu)
     NEXT_STORED(w);
 }
 
+/* MASKMOVQ is subject to #AC, MASKMOVDQU not: ask for bytes, one on each page. */
+static bool maskmov_allowed(struct scpu *c, uint64_t va, unsigned n)
+{
+    uint64_t next = (va | 0xfff) + 1;
+
+    if (n == 8)
+        return mmu_check_write(c, va, n) == 0;
+    return mmu_check_write(c, va, 1) == 0 && (next - va >= n || mmu_check_write(c, next, 1) == 0);
+}
+
 /* MASKMOVQ, MASKMOVDQU: bytes with the mask's bit 7 set are stored. */
 static HANDLER(h_maskmov)
 {
@@ -224,7 +234,7 @@ static HANDLER(h_maskmov)
     }
     if (op->reg == FPU_MMX) /* also if the store faults, as on the host */
         fpu_mmx_begin(c);
-    if (mmu_check_write(c, va, op->mem_bytes) < 0)
+    if (!maskmov_allowed(c, va, op->mem_bytes))
         return raise_fault(c, u, fl);
     for (unsigned i = 0; i < op->mem_bytes; i++) {
         if (mask[i] & 0x80)
