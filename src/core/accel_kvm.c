@@ -349,6 +349,7 @@ static void exit_decode(struct kvm_run *r, struct vexit *x)
         x->hlt.irqs_enabled = r->if_flag;
         break;
     case KVM_EXIT_IRQ_WINDOW_OPEN:
+    case KVM_EXIT_SET_TPR: /* CR8 was lowered: what it held back can be taken now */
         x->reason = EXIT_IRQWIN;
         break;
     case KVM_EXIT_HYPERCALL:
