@@ -125,21 +125,30 @@ void lapic_timer_set_divide(struct lapic_timer *t, uint32_t dcr)
     timer_arm(t);
 }
 
+/* Guest time at which the TSC will have passed `tsc`. By the distance from now, so that a TSC
+ * that does not keep pace with guest time to the last digit makes no difference. */
+static uint64_t deadline_ns(const struct lapic_timer *t, uint64_t tsc, uint64_t tsc_now)
+{
+    uint64_t from = t->env.tsc_to_ns(t->env.opaque, t->env.cpu, tsc_now);
+    uint64_t to = t->env.tsc_to_ns(t->env.opaque, t->env.cpu, tsc);
+    uint64_t now = vclock_now_ns(t->clock), due = now + (to - from) + 1; /* rounded down: never early */
+
+    return to >= from && due > now ? due : UINT64_MAX;
+}
+
 void lapic_timer_set_deadline(struct lapic_timer *t, uint64_t tsc)
 {
-    uint64_t ns;
+    uint64_t now;
 
     if (t->r.mode != LAPIC_TSC_DEADLINE)
         return;
+    now = t->env.tsc_now(t->env.opaque, t->env.cpu);
     t->r.deadline = tsc;
-    if (tsc && t->env.tsc_now(t->env.opaque, t->env.cpu) >= tsc) {
-        t->r.due_ns = 0;
-        return;
-    }
-    if (tsc) {
-        ns = t->env.tsc_to_ns(t->env.opaque, t->env.cpu, tsc);
-        t->r.due_ns = ns == UINT64_MAX ? ns : ns + 1; /* rounded down: never early */
-    }
+    t->r.due_ns = 0;
+    if (tsc && now >= tsc)
+        return; /* the caller asks for what has expired */
+    if (tsc)
+        t->r.due_ns = deadline_ns(t, tsc, now);
     timer_arm(t);
 }
 
