@@ -8,7 +8,7 @@
  *            its end, and all that the guest itself causes, arrives as an event on main's loop.
  *   vCPU     one per virtual processor: runs guest code, handles its exits.
  *   I/O      one per guest: its loop runs virtio queues, device timers, doorbells.
- * Lock order: vm->lock > a device's lock > bus map lock > vclock lock > irqchip lock. Nobody
+ * Lock order: vm->lock > a device's lock > bus map lock > irqchip lock > vclock lock. Nobody
  * calls up this list while holding a lock further down.
  *
  * States: new -> running <-> paused -> stopped, and crashed (triple fault, engine failure).

@@ -165,13 +165,16 @@ static bool add_interrupt_controllers(struct board *b, struct err *e)
     b->irqchip = irqchip_new(b->config->vcpus, &env, e);
     b->pit = b->irqchip ? i8254_new(&irq0, b->env.clock, e) : NULL;
     return b->pit &&
-           port(b, "pic", PC_PIC_MASTER_PORT, 2, &irqchip_master_ops, b->irqchip, NULL, e) &&
-           port(b, "pic2", PC_PIC_SLAVE_PORT, 2, &irqchip_slave_ops, b->irqchip, NULL, e) &&
-           port(b, "elcr", PC_PIC_ELCR_PORT, 2, &irqchip_elcr_ops, b->irqchip, NULL, e) &&
+           port(b, "pic", PC_PIC_MASTER_PORT, 2, &irqchip_pic_ops,
+                irqchip_region(b->irqchip, IRQCHIP_MASTER), NULL, e) &&
+           port(b, "pic2", PC_PIC_SLAVE_PORT, 2, &irqchip_pic_ops,
+                irqchip_region(b->irqchip, IRQCHIP_SLAVE), NULL, e) &&
+           port(b, "elcr", PC_PIC_ELCR_PORT, 2, &irqchip_pic_ops,
+                irqchip_region(b->irqchip, IRQCHIP_ELCR), NULL, e) &&
            port(b, "pit", PC_PIT_PORT, I8254_PORTS, &i8254_ops, b->pit, i8254_lock(b->pit), e) &&
            port(b, "port61", PC_PORT_B, 1, &i8254_port61_ops, b->pit, i8254_lock(b->pit), e) &&
            bus_add(b->env.mmio, "ioapic", PC_IOAPIC, PC_IOAPIC_BYTES, &irqchip_ioapic_ops,
-                   b->irqchip, NULL, e);
+                   irqchip_region(b->irqchip, IRQCHIP_IOAPIC), NULL, e);
 }
 
 static bool add_serial_ports(struct board *b, struct err *e)

@@ -238,71 +238,42 @@ static uint8_t chip_read(struct i8259_regs *c, uint64_t off)
     return c->read_isr ? c->isr : c->irr;
 }
 
-static uint64_t master_read(void *dev, uint64_t off, unsigned size)
+/* Requests of inputs that become level triggered are what their lines say now. */
+static void elcr_write(struct i8259_regs *c, uint8_t val)
 {
-    struct i8259 *p = dev;
-    uint8_t val = chip_read(&p->chip[MASTER], off);
+    uint8_t to_level = val & (uint8_t)~c->elcr;
 
-    (void)size;
-    i8259_update(p);
-    return val;
-}
-
-static uint64_t slave_read(void *dev, uint64_t off, unsigned size)
-{
-    struct i8259 *p = dev;
-    uint8_t val = chip_read(&p->chip[SLAVE], off);
-
-    (void)size;
-    i8259_update(p);
-    return val;
-}
-
-static void master_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct i8259 *p = dev;
-
-    (void)size;
-    chip_write(&p->chip[MASTER], off, (uint8_t)val);
-    i8259_update(p);
-}
-
-static void slave_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct i8259 *p = dev;
-
-    (void)size;
-    chip_write(&p->chip[SLAVE], off, (uint8_t)val);
-    i8259_update(p);
-}
-
-static uint64_t elcr_read(void *dev, uint64_t off, unsigned size)
-{
-    const struct i8259 *p = dev;
-
-    (void)size;
-    return off < CHIPS ? p->chip[off].elcr : 0xff;
-}
-
-static void elcr_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct i8259 *p = dev;
-    struct i8259_regs *c;
-    uint8_t to_level;
-
-    (void)size;
-    if (off >= CHIPS)
-        return;
-    c = &p->chip[off];
-    to_level = (uint8_t)val & elcr_mask[off] & (uint8_t)~c->elcr;
-    c->elcr = (uint8_t)val & elcr_mask[off];
+    c->elcr = val;
     c->irr = (c->irr & (uint8_t)~to_level) | (c->lines & to_level);
+}
+
+static uint64_t i8259_read(void *dev, uint64_t off, unsigned size)
+{
+    struct i8259 *p = dev;
+    uint8_t val = 0xff;
+
+    (void)size;
+    if (off < I8259_ELCR)
+        val = chip_read(&p->chip[off / 2], off);
+    else if (off < I8259_REGS)
+        val = p->chip[off - I8259_ELCR].elcr;
+    i8259_update(p);
+    return val;
+}
+
+static void i8259_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct i8259 *p = dev;
+
+    (void)size;
+    if (off < I8259_ELCR)
+        chip_write(&p->chip[off / 2], off, (uint8_t)val);
+    else if (off < I8259_REGS)
+        elcr_write(&p->chip[off - I8259_ELCR], (uint8_t)val & elcr_mask[off - I8259_ELCR]);
     i8259_update(p);
 }
 
-const struct bus_ops i8259_master_ops = {.read = master_read, .write = master_write, .widths = BUS_W1};
-const struct bus_ops i8259_slave_ops = {.read = slave_read, .write = slave_write, .widths = BUS_W1};
-const struct bus_ops i8259_elcr_ops = {.read = elcr_read, .write = elcr_write, .widths = BUS_W1};
+const struct bus_ops i8259_ops = {.read = i8259_read, .write = i8259_write, .widths = BUS_W1};
 
 /* The levels of the inputs are their sources' to change. */
 void i8259_reset(struct i8259 *p)

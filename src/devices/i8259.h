@@ -21,7 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { I8259_LINES = 16, I8259_PORTS = 2, I8259_ELCR_PORTS = 2 };
+/* Its six registers, in pairs that a PC has at three places. */
+enum { I8259_MASTER = 0, I8259_SLAVE = 2, I8259_ELCR = 4, I8259_REGS = 6, I8259_LINES = 16 };
 
 struct i8259_regs {
     uint8_t irr, isr, imr;
@@ -41,8 +42,8 @@ struct i8259 *i8259_new(struct err *e);
 void i8259_free(struct i8259 *p);
 void i8259_reset(struct i8259 *p);
 
-/* For the owner's bus regions; `dev` is the struct i8259. */
-extern const struct bus_ops i8259_master_ops, i8259_slave_ops, i8259_elcr_ops;
+/* `dev` is the struct i8259, the offset a register. */
+extern const struct bus_ops i8259_ops;
 
 void i8259_set_line(struct i8259 *p, unsigned irq, int level); /* 0-15; 2 is the cascade: ignored */
 

@@ -27,6 +27,14 @@ struct events {
     uint8_t sipi_vector[IRQCHIP_MAX_CPUS];
 };
 
+/* Registers of a chip as the bus sees them. */
+struct irqchip_region {
+    struct irqchip_dev *d;
+    const struct bus_ops *ops;
+    void *chip;
+    unsigned first; /* register at offset 0 */
+};
+
 struct irqchip_dev {
     pthread_mutex_t lock; /* protects all below but `pending` */
     struct irqchip_env env;
@@ -34,6 +42,7 @@ struct irqchip_dev {
     struct i8259 *pic;
     struct ioapic *ioapic;
     struct lapic *lapic[IRQCHIP_MAX_CPUS];
+    struct irqchip_region region[IRQCHIP_PLACES]; /* fixed */
     bool pic_output;   /* as LINT0 and the IOAPIC were told */
     uint64_t touched;  /* CPUs whose `pending` may have changed */
     struct events events;
@@ -445,87 +454,43 @@ struct irqchip irqchip_get(struct irqchip_dev *d)
 
 /* ---- bus regions: the chips' own, inside enter and leave */
 
-static uint64_t region_read(struct irqchip_dev *d, const struct bus_ops *ops, void *chip, uint64_t off,
-                            unsigned size)
+static uint64_t region_read(void *dev, uint64_t off, unsigned size)
 {
+    const struct irqchip_region *r = dev;
     uint64_t val;
 
-    chip_enter(d);
-    val = ops->read(chip, off, size);
-    chip_leave(d);
+    chip_enter(r->d);
+    val = r->ops->read(r->chip, r->first + off, size);
+    chip_leave(r->d);
     return val;
 }
 
-static void region_write(struct irqchip_dev *d, const struct bus_ops *ops, void *chip, uint64_t off,
-                         unsigned size, uint64_t val)
+static void region_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-    chip_enter(d);
-    ops->write(chip, off, size, val);
-    chip_leave(d);
+    const struct irqchip_region *r = dev;
+
+    chip_enter(r->d);
+    r->ops->write(r->chip, r->first + off, size, val);
+    chip_leave(r->d);
 }
 
-static uint64_t master_read(void *dev, uint64_t off, unsigned size)
-{
-    struct irqchip_dev *d = dev;
-
-    return region_read(d, &i8259_master_ops, d->pic, off, size);
-}
-
-static void master_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct irqchip_dev *d = dev;
-
-    region_write(d, &i8259_master_ops, d->pic, off, size, val);
-}
-
-static uint64_t slave_read(void *dev, uint64_t off, unsigned size)
-{
-    struct irqchip_dev *d = dev;
-
-    return region_read(d, &i8259_slave_ops, d->pic, off, size);
-}
-
-static void slave_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct irqchip_dev *d = dev;
-
-    region_write(d, &i8259_slave_ops, d->pic, off, size, val);
-}
-
-static uint64_t elcr_read(void *dev, uint64_t off, unsigned size)
-{
-    struct irqchip_dev *d = dev;
-
-    return region_read(d, &i8259_elcr_ops, d->pic, off, size);
-}
-
-static void elcr_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct irqchip_dev *d = dev;
-
-    region_write(d, &i8259_elcr_ops, d->pic, off, size, val);
-}
-
-static uint64_t ioapic_page_read(void *dev, uint64_t off, unsigned size)
-{
-    struct irqchip_dev *d = dev;
-
-    return region_read(d, &ioapic_ops, d->ioapic, off, size);
-}
-
-static void ioapic_page_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-    struct irqchip_dev *d = dev;
-
-    region_write(d, &ioapic_ops, d->ioapic, off, size, val);
-}
-
-const struct bus_ops irqchip_master_ops = {.read = master_read, .write = master_write, .widths = BUS_W1};
-const struct bus_ops irqchip_slave_ops = {.read = slave_read, .write = slave_write, .widths = BUS_W1};
-const struct bus_ops irqchip_elcr_ops = {.read = elcr_read, .write = elcr_write, .widths = BUS_W1};
+const struct bus_ops irqchip_pic_ops = {.read = region_read, .write = region_write, .widths = BUS_W1};
 const struct bus_ops irqchip_ioapic_ops = {
-    .read = ioapic_page_read, .write = ioapic_page_write, .widths = BUS_W1 | BUS_W2 | BUS_W4,
+    .read = region_read, .write = region_write, .widths = BUS_W1 | BUS_W2 | BUS_W4,
 };
+
+struct irqchip_region *irqchip_region(struct irqchip_dev *d, enum irqchip_place where)
+{
+    return &d->region[where];
+}
+
+static void regions_init(struct irqchip_dev *d)
+{
+    d->region[IRQCHIP_MASTER] = (struct irqchip_region){d, &i8259_ops, d->pic, I8259_MASTER};
+    d->region[IRQCHIP_SLAVE] = (struct irqchip_region){d, &i8259_ops, d->pic, I8259_SLAVE};
+    d->region[IRQCHIP_ELCR] = (struct irqchip_region){d, &i8259_ops, d->pic, I8259_ELCR};
+    d->region[IRQCHIP_IOAPIC] = (struct irqchip_region){d, &ioapic_ops, d->ioapic, 0};
+}
 
 /* ---- life */
 
@@ -595,6 +560,7 @@ struct irqchip_dev *irqchip_new(unsigned vcpus, const struct irqchip_env *env, s
         irqchip_free(d);
         return NULL;
     }
+    regions_init(d);
     return d;
 }
 

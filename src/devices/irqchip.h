@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 struct irqchip_dev;
+struct irqchip_region;
 struct vclock;
 
 enum { IRQCHIP_MAX_CPUS = 64, IRQCHIP_GSIS = 24 };
@@ -63,9 +64,12 @@ struct msi_sink irqchip_msi_sink(struct irqchip_dev *d);
 /* A pulse on LINT1 of every CPU. */
 void irqchip_nmi(struct irqchip_dev *d);
 
-/* Bus regions, with the irqchip_dev as `dev` and no lock (NULL): two ports each for master PIC,
- * slave PIC and ELCR; the IOAPIC's page. */
-extern const struct bus_ops irqchip_master_ops, irqchip_slave_ops, irqchip_elcr_ops, irqchip_ioapic_ops;
+/* What goes onto a bus, without a lock (NULL): two ports for each of the PICs and their ELCR,
+ * with irqchip_pic_ops; a page for the IOAPIC, with irqchip_ioapic_ops. */
+enum irqchip_place { IRQCHIP_MASTER, IRQCHIP_SLAVE, IRQCHIP_ELCR, IRQCHIP_IOAPIC, IRQCHIP_PLACES };
+
+struct irqchip_region *irqchip_region(struct irqchip_dev *d, enum irqchip_place where);
+extern const struct bus_ops irqchip_pic_ops, irqchip_ioapic_ops;
 
 void irqchip_stats_get(struct irqchip_dev *d, struct irqchip_stats *out);
 

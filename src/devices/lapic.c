@@ -186,9 +186,15 @@ static void request(struct lapic *l, uint8_t vector, bool level)
         vector_clear(l->r.tmr, vector);
 }
 
-static void event(struct lapic *l, enum cpu_event ev, uint8_t vector)
+/* Deliveries that pass by the arbitration. SMIs and reserved ones do nothing. */
+static void event_of(struct lapic *l, enum apic_delivery delivery, uint8_t vector)
 {
-    l->env.event(l->env.opaque, l->cpu, ev, vector);
+    if (delivery == APIC_NMI)
+        l->env.event(l->env.opaque, l->cpu, CPU_EVENT_NMI, 0);
+    else if (delivery == APIC_INIT)
+        l->env.event(l->env.opaque, l->cpu, CPU_EVENT_INIT, 0);
+    else if (delivery == APIC_STARTUP)
+        l->env.event(l->env.opaque, l->cpu, CPU_EVENT_SIPI, vector);
 }
 
 /* An entry of the local vector table whose source has become active. */
@@ -196,7 +202,8 @@ static void lvt_fire(struct lapic *l, unsigned n)
 {
     uint32_t lvt = l->r.lvt[n];
     bool pin = n == LVT_LINT0 || n == LVT_LINT1;
-    unsigned delivery = n == LVT_TIMER || n == LVT_ERROR ? APIC_FIXED : lvt >> LVT_DELIVERY_SHIFT & 7;
+    enum apic_delivery delivery =
+        n == LVT_TIMER || n == LVT_ERROR ? APIC_FIXED : lvt >> LVT_DELIVERY_SHIFT & 7;
 
     if ((lvt & LVT_MASKED) || !is_on(l))
         return;
@@ -209,14 +216,11 @@ static void lvt_fire(struct lapic *l, unsigned n)
         }
         request(l, lvt & LVT_VECTOR, pin && (lvt & LVT_LEVEL));
         break;
-    case APIC_NMI:
-        event(l, CPU_EVENT_NMI, 0);
-        break;
-    case APIC_INIT:
-        event(l, CPU_EVENT_INIT, 0);
-        break;
+    case APIC_STARTUP:
+        break; /* only a message can */
     default:
-        break; /* ExtINT is looked at in lapic_takes_extint; SMI and the rest do nothing */
+        event_of(l, delivery, 0); /* ExtINT is looked at in lapic_takes_extint */
+        break;
     }
 }
 
@@ -312,19 +316,11 @@ bool lapic_accept(struct lapic *l, const struct apic_msg *m)
             return false;
         request(l, m->vector, m->level);
         break;
-    case APIC_NMI:
-        event(l, CPU_EVENT_NMI, 0);
-        break;
-    case APIC_INIT:
-        event(l, CPU_EVENT_INIT, 0);
-        break;
-    case APIC_STARTUP:
-        event(l, CPU_EVENT_SIPI, m->vector);
-        break;
     case APIC_EXTINT:
         l->r.extint = l->r.lint[0];
         break;
     default:
+        event_of(l, m->delivery, m->vector);
         break;
     }
     return true;

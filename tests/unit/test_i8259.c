@@ -7,19 +7,12 @@
 
 #include <cmocka.h>
 
-enum { M = 0x20, S = 0xa0, ELCR = 0x4d0 };
+enum { M = 0x20, S = M + I8259_SLAVE, ELCR = M + I8259_ELCR };
 
 struct pic_rig {
     struct rig r;
     struct i8259 *p;
 };
-
-static void add(struct pic_rig *t, uint64_t port, const struct bus_ops *ops)
-{
-    struct err e = {0};
-
-    assert_non_null(bus_add(t->r.bus, "pic", port, 2, ops, t->p, NULL, &e));
-}
 
 /* As every PC kernel does: vectors 0x20 and 0x28, 8086 mode, nothing masked. */
 static void init(struct pic_rig *t, uint8_t icw4)
@@ -44,9 +37,7 @@ static int setup(void **state)
     rig_init(&t->r);
     t->p = i8259_new(&e);
     assert_non_null(t->p);
-    add(t, M, &i8259_master_ops);
-    add(t, S, &i8259_slave_ops);
-    add(t, ELCR, &i8259_elcr_ops);
+    assert_non_null(bus_add(t->r.bus, "pic", M, I8259_REGS, &i8259_ops, t->p, NULL, &e));
     init(t, 0x01);
     *state = t;
     return 0;

@@ -50,11 +50,12 @@ static uint64_t tsc_now(void *opaque, unsigned cpu)
     return vclock_now_ns(((struct chip_rig *)opaque)->r.clock);
 }
 
-static void add(struct chip_rig *t, uint64_t base, uint64_t len, const struct bus_ops *ops)
+static void add(struct chip_rig *t, uint64_t base, uint64_t len, const struct bus_ops *ops,
+                enum irqchip_place where)
 {
     struct err e = {0};
 
-    assert_non_null(bus_add(t->r.bus, "irqchip", base, len, ops, t->d, NULL, &e));
+    assert_non_null(bus_add(t->r.bus, "irqchip", base, len, ops, irqchip_region(t->d, where), NULL, &e));
 }
 
 static uint32_t lrd(struct chip_rig *t, unsigned cpu, uint32_t reg)
@@ -117,10 +118,10 @@ static int setup_power_up(void **state)
     t->d = irqchip_new(CPUS, &env, &e);
     assert_non_null(t->d);
     t->chip = irqchip_get(t->d);
-    add(t, PIC_M, 2, &irqchip_master_ops);
-    add(t, PIC_S, 2, &irqchip_slave_ops);
-    add(t, ELCR, 2, &irqchip_elcr_ops);
-    add(t, IOAPIC_PAGE, 4096, &irqchip_ioapic_ops);
+    add(t, PIC_M, 2, &irqchip_pic_ops, IRQCHIP_MASTER);
+    add(t, PIC_S, 2, &irqchip_pic_ops, IRQCHIP_SLAVE);
+    add(t, ELCR, 2, &irqchip_pic_ops, IRQCHIP_ELCR);
+    add(t, IOAPIC_PAGE, 4096, &irqchip_ioapic_ops, IRQCHIP_IOAPIC);
     *state = t;
     return 0;
 }

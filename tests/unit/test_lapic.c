@@ -740,6 +740,20 @@ static void lint1_as_nmi_counts_edges(void **state)
     assert_int_equal(t->events, 2);
 }
 
+static void a_local_pin_cannot_start_a_cpu(void **state)
+{
+    struct apic_rig *t = *state;
+
+    for (uint32_t delivery = 0; delivery < 8; delivery++) {
+        wr(t, LVT_LINT1, delivery << 8 | 0x99);
+        lapic_set_lint(t->l, 1, true);
+        lapic_set_lint(t->l, 1, false);
+    }
+    assert_int_equal(t->events, 2); /* NMI and INIT */
+    assert_int_equal(t->last_event, CPU_EVENT_INIT);
+    assert_int_equal(lapic_ack(t->l), 0x99); /* fixed */
+}
+
 static void lint0_as_fixed_edge_is_a_vector(void **state)
 {
     struct apic_rig *t = *state;
@@ -1073,6 +1087,7 @@ int main(void)
         T(events_pass_straight_to_the_cpu),
         TX2(init_keeps_id_and_mode),
         T(lint1_as_nmi_counts_edges),
+        T(a_local_pin_cannot_start_a_cpu),
         T(lint0_as_fixed_edge_is_a_vector),
         T(lint0_as_fixed_level_comes_again_until_it_falls),
         T(extint_passes_while_lint0_is_open),
