@@ -11,7 +11,14 @@
 
 /* Encoded alike in ICR, LVT, redirection table and MSI data. */
 enum apic_delivery {
-    APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_RESERVED3, APIC_NMI, APIC_INIT, APIC_STARTUP, APIC_EXTINT,
+    APIC_FIXED,
+    APIC_LOWEST,
+    APIC_SMI,
+    APIC_RESERVED3,
+    APIC_NMI,
+    APIC_INIT,
+    APIC_STARTUP,
+    APIC_EXTINT,
 };
 
 struct apic_msg {

@@ -7,7 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { ST_OUTPUT_FULL = 1, ST_SYSTEM = 4, ST_COMMAND = 8, ST_UNLOCKED = 16, ST_AUX = 32, ST_TIMEOUT = 64 };
+enum {
+    ST_OUTPUT_FULL = 1,
+    ST_SYSTEM = 4,
+    ST_COMMAND = 8,
+    ST_UNLOCKED = 16,
+    ST_AUX = 32,
+    ST_TIMEOUT = 64
+};
 
 enum {
     CMD_READ_CTR = 0x20, CMD_WRITE_CTR = 0x60, CMD_AUX_DISABLE = 0xa7, CMD_AUX_ENABLE = 0xa8,
@@ -17,7 +24,8 @@ enum {
     CMD_A20_OFF = 0xdd, CMD_A20_ON = 0xdf, CMD_PULSE = 0xf0,
 };
 
-enum { ANSWER_SELF_TEST = 0x55, ANSWER_CLOCK_STUCK = 0x01, ANSWER_TIMEOUT = 0xfe };
+enum { ANSWER_SELF_TEST = 0x55, ANSWER_CLOCK_STUCK = 0x01, ANSWER_NOT_LOCKED = 0x80,
+       ANSWER_TIMEOUT = 0xfe };
 enum { CTR_SYSTEM = 0x04, CTR_KBD_OFF = 0x10, CTR_AUX_OFF = 0x20 };
 enum { OUT_NOT_RESET = 1, OUT_A20 = 2 };
 enum { P92_RESET = 1, P92_A20 = 2 };
@@ -49,28 +57,45 @@ static void outport_write(struct i8042 *k, uint8_t val)
         machine_reset(k);
 }
 
+/* Commands that only ask. False: it is not one of them. */
+static bool answer_question(struct i8042 *k, uint8_t cmd)
+{
+    switch (cmd) {
+    case CMD_READ_CTR:
+        answer(k, k->r.ctr, 0);
+        return true;
+    case CMD_SELF_TEST:
+        k->r.status |= ST_SYSTEM;
+        answer(k, ANSWER_SELF_TEST, 0);
+        return true;
+    case CMD_KBD_TEST:
+    case CMD_AUX_TEST:
+        answer(k, ANSWER_CLOCK_STUCK, 0);
+        return true;
+    case CMD_READ_INPORT:
+        answer(k, ANSWER_NOT_LOCKED, 0);
+        return true;
+    case CMD_READ_OUTPORT:
+        answer(k, k->r.outport, 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Commands whose byte follows at port 0x60 are only noted. */
 static void command_write(struct i8042 *k, uint8_t cmd)
 {
     k->r.status |= ST_COMMAND;
     k->r.command = 0;
+    if (answer_question(k, cmd))
+        return;
     if (cmd >= CMD_PULSE) { /* low bits: lines of the output port that are NOT pulsed low */
         if (!(cmd & OUT_NOT_RESET))
             machine_reset(k);
         return;
     }
     switch (cmd) {
-    case CMD_READ_CTR:
-        answer(k, k->r.ctr, 0);
-        break;
-    case CMD_SELF_TEST:
-        k->r.status |= ST_SYSTEM;
-        answer(k, ANSWER_SELF_TEST, 0);
-        break;
-    case CMD_KBD_TEST:
-    case CMD_AUX_TEST:
-        answer(k, ANSWER_CLOCK_STUCK, 0);
-        break;
     case CMD_AUX_DISABLE:
         k->r.ctr |= CTR_AUX_OFF;
         break;
@@ -82,12 +107,6 @@ static void command_write(struct i8042 *k, uint8_t cmd)
         break;
     case CMD_KBD_ENABLE:
         k->r.ctr &= (uint8_t)~CTR_KBD_OFF;
-        break;
-    case CMD_READ_INPORT:
-        answer(k, 0x80, 0); /* keyboard not locked */
-        break;
-    case CMD_READ_OUTPORT:
-        answer(k, k->r.outport, 0);
         break;
     case CMD_A20_OFF:
         outport_write(k, k->r.outport & (uint8_t)~OUT_A20);

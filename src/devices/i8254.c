@@ -416,7 +416,8 @@ static void port61_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 }
 
 const struct bus_ops i8254_ops = {.read = i8254_read, .write = i8254_write, .widths = BUS_W1};
-const struct bus_ops i8254_port61_ops = {.read = port61_read, .write = port61_write, .widths = BUS_W1};
+const struct bus_ops i8254_port61_ops = {
+    .read = port61_read, .write = port61_write, .widths = BUS_W1};
 
 static void reset_locked(struct i8254 *p)
 {

@@ -11,7 +11,14 @@ enum { MASTER, SLAVE, CHIPS };
 enum { CASCADE = 2, CASCADE_BIT = 1 << CASCADE, SPURIOUS = 7, NOTHING = 8 };
 enum { ICW1_IC4 = 1, ICW1_SINGLE = 2, ICW1_INIT = 0x10 };
 enum { ICW4_AUTO_EOI = 2, ICW4_FULLY_NESTED = 0x10 };
-enum { OCW3 = 8, OCW3_READ_ISR = 1, OCW3_READ = 2, OCW3_POLL = 4, OCW3_SMM = 0x20, OCW3_SET_SMM = 0x40 };
+enum {
+    OCW3 = 8,
+    OCW3_READ_ISR = 1,
+    OCW3_READ = 2,
+    OCW3_POLL = 4,
+    OCW3_SMM = 0x20,
+    OCW3_SET_SMM = 0x40
+};
 enum { POLL_FOUND = 0x80 };
 
 /* Inputs whose trigger mode software may choose: not the timer, keyboard, cascade, RTC, FPU. */

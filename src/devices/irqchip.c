@@ -86,7 +86,8 @@ static void pic_settle(struct irqchip_dev *d)
 
 static bool is_pending(const struct irqchip_dev *d, unsigned cpu)
 {
-    return (d->pic_output && lapic_takes_extint(d->lapic[cpu])) || lapic_pending(d->lapic[cpu]) >= 0;
+    return (d->pic_output && lapic_takes_extint(d->lapic[cpu])) ||
+           lapic_pending(d->lapic[cpu]) >= 0;
 }
 
 static void pending_settle(struct irqchip_dev *d)
@@ -101,7 +102,8 @@ static void pending_settle(struct irqchip_dev *d)
     }
 }
 
-static void tell(const struct irqchip_dev *d, uint64_t cpus, enum cpu_event ev, const uint8_t *vector)
+static void tell(const struct irqchip_dev *d, uint64_t cpus, enum cpu_event ev,
+                 const uint8_t *vector)
 {
     for (; cpus; cpus &= cpus - 1) {
         unsigned cpu = (unsigned)__builtin_ctzll(cpus);
@@ -474,7 +476,8 @@ static void region_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     chip_leave(r->d);
 }
 
-const struct bus_ops irqchip_pic_ops = {.read = region_read, .write = region_write, .widths = BUS_W1};
+const struct bus_ops irqchip_pic_ops = {
+    .read = region_read, .write = region_write, .widths = BUS_W1};
 const struct bus_ops irqchip_ioapic_ops = {
     .read = region_read, .write = region_write, .widths = BUS_W1 | BUS_W2 | BUS_W4,
 };

@@ -488,8 +488,8 @@ static void reg_write(struct lapic *l, unsigned reg, uint32_t val)
 /* Before these are touched, what the timer has done until now must be settled. */
 static bool is_timer_reg(unsigned reg)
 {
-    return reg == REG_SVR || reg == REG_LVT + LVT_TIMER || reg == REG_INITIAL || reg == REG_CURRENT ||
-           reg == REG_DIVIDE;
+    return reg == REG_SVR || reg == REG_LVT + LVT_TIMER || reg == REG_INITIAL ||
+           reg == REG_CURRENT || reg == REG_DIVIDE;
 }
 
 static uint32_t settled_read(struct lapic *l, unsigned reg)
@@ -640,10 +640,14 @@ void lapic_reset(struct lapic *l)
     lapic_init(l);
 }
 
-struct lapic *lapic_new(unsigned cpu, struct vclock *clock, const struct lapic_env *env, struct err *e)
+struct lapic *lapic_new(unsigned cpu, struct vclock *clock, const struct lapic_env *env,
+                        struct err *e)
 {
-    const struct lapic_timer_env timer = {.due = env->timer_due, .tsc_to_ns = env->tsc_to_ns,
-                                          .tsc_now = env->tsc_now, .opaque = env->opaque, .cpu = cpu};
+    const struct lapic_timer_env timer = {.due = env->timer_due,
+                                          .tsc_to_ns = env->tsc_to_ns,
+                                          .tsc_now = env->tsc_now,
+                                          .opaque = env->opaque,
+                                          .cpu = cpu};
     struct lapic *l = calloc(1, sizeof *l);
 
     if (!l) {

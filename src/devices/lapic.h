@@ -56,7 +56,8 @@ struct lapic_regs {
     bool extint;  /* an ExtINT message waits for its INTA cycle */
 };
 
-struct lapic *lapic_new(unsigned cpu, struct vclock *clock, const struct lapic_env *env, struct err *e);
+struct lapic *lapic_new(unsigned cpu, struct vclock *clock, const struct lapic_env *env,
+                        struct err *e);
 void lapic_free(struct lapic *l);
 
 void lapic_reset(struct lapic *l); /* power-up */

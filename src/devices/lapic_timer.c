@@ -131,7 +131,8 @@ static uint64_t deadline_ns(const struct lapic_timer *t, uint64_t tsc, uint64_t 
 {
     uint64_t from = t->env.tsc_to_ns(t->env.opaque, t->env.cpu, tsc_now);
     uint64_t to = t->env.tsc_to_ns(t->env.opaque, t->env.cpu, tsc);
-    uint64_t now = vclock_now_ns(t->clock), due = now + (to - from) + 1; /* rounded down: never early */
+    uint64_t now = vclock_now_ns(t->clock),
+             due = now + (to - from) + 1; /* rounded down: never early */
 
     return to >= from && due > now ? due : UINT64_MAX;
 }
@@ -170,7 +171,8 @@ void lapic_timer_reset(struct lapic_timer *t)
     timer_arm(t);
 }
 
-void lapic_timer_init(struct lapic_timer *t, struct vclock *clock, const struct lapic_timer_env *env)
+void lapic_timer_init(struct lapic_timer *t, struct vclock *clock,
+                      const struct lapic_timer_env *env)
 {
     *t = (struct lapic_timer){.env = *env, .clock = clock};
     vtimer_init(&t->timer, clock, timer_due, t);

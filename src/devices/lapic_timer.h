@@ -49,7 +49,8 @@ struct lapic_timer {
     struct lapic_timer_regs r;
 };
 
-void lapic_timer_init(struct lapic_timer *t, struct vclock *clock, const struct lapic_timer_env *env);
+void lapic_timer_init(struct lapic_timer *t, struct vclock *clock,
+                      const struct lapic_timer_env *env);
 void lapic_timer_fini(struct lapic_timer *t);
 void lapic_timer_reset(struct lapic_timer *t);
 

@@ -107,7 +107,8 @@ static void an_access_arrives_with_offset_width_and_value(void **state)
         assert_true(d.log[0].write);
         assert_int_equal(d.log[0].off, 0x10);
         assert_int_equal(d.log[0].size, size);
-        assert_int_equal(d.log[0].val, 0x8877665544332211 & (size == 8 ? ~0ull : (1ull << 8 * size) - 1));
+        assert_int_equal(d.log[0].val,
+                         0x8877665544332211 & (size == 8 ? ~0ull : (1ull << 8 * size) - 1));
         assert_int_equal(d.log[1].off, 0x20);
         assert_int_equal(val, 0x3736353433323130 & (size == 8 ? ~0ull : (1ull << 8 * size) - 1));
     }

@@ -23,8 +23,10 @@ static int setup(void **state)
     const struct irq_wire irq = probe_wire(&t->r.irq);
     t->p = i8254_new(&irq, t->r.clock, &e);
     assert_non_null(t->p);
-    assert_non_null(bus_add(t->r.bus, "pit", C0, I8254_PORTS, &i8254_ops, t->p, i8254_lock(t->p), &e));
-    assert_non_null(bus_add(t->r.bus, "port61", P61, 1, &i8254_port61_ops, t->p, i8254_lock(t->p), &e));
+    assert_non_null(
+        bus_add(t->r.bus, "pit", C0, I8254_PORTS, &i8254_ops, t->p, i8254_lock(t->p), &e));
+    assert_non_null(
+        bus_add(t->r.bus, "port61", P61, 1, &i8254_port61_ops, t->p, i8254_lock(t->p), &e));
     *state = t;
     return 0;
 }

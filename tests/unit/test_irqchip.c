@@ -13,8 +13,19 @@
 
 enum { CPUS = 4, PIC_M = 0x20, PIC_S = 0xa0, ELCR = 0x4d0 };
 enum {
-    TPR = 0x80, EOI = 0xb0, LDR = 0xd0, SVR = 0xf0, TMR = 0x180, IRR = 0x200, ICR = 0x300, ICR2 = 0x310,
-    LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, INITIAL = 0x380, DIVIDE = 0x3e0,
+    TPR = 0x80,
+    EOI = 0xb0,
+    LDR = 0xd0,
+    SVR = 0xf0,
+    TMR = 0x180,
+    IRR = 0x200,
+    ICR = 0x300,
+    ICR2 = 0x310,
+    LVT_TIMER = 0x320,
+    LVT_LINT0 = 0x350,
+    LVT_LINT1 = 0x360,
+    INITIAL = 0x380,
+    DIVIDE = 0x3e0,
 };
 enum { LOGICAL = 0x800, LEVEL = 0x8000, MASKED = 0x10000, LOWEST = 0x100, EXTINT = 0x700 };
 
@@ -55,7 +66,8 @@ static void add(struct chip_rig *t, uint64_t base, uint64_t len, const struct bu
 {
     struct err e = {0};
 
-    assert_non_null(bus_add(t->r.bus, "irqchip", base, len, ops, irqchip_region(t->d, where), NULL, &e));
+    assert_non_null(
+        bus_add(t->r.bus, "irqchip", base, len, ops, irqchip_region(t->d, where), NULL, &e));
 }
 
 static uint32_t lrd(struct chip_rig *t, unsigned cpu, uint32_t reg)
@@ -113,8 +125,12 @@ static int setup_power_up(void **state)
     struct err e = {0};
 
     rig_init(&t->r);
-    const struct irqchip_env env = {.clock = t->r.clock, .phys_bits = 40, .opaque = t,
-                                    .cpu_event = note_event, .tsc_to_ns = tsc_to_ns, .tsc_now = tsc_now};
+    const struct irqchip_env env = {.clock = t->r.clock,
+                                    .phys_bits = 40,
+                                    .opaque = t,
+                                    .cpu_event = note_event,
+                                    .tsc_to_ns = tsc_to_ns,
+                                    .tsc_now = tsc_now};
     t->d = irqchip_new(CPUS, &env, &e);
     assert_non_null(t->d);
     t->chip = irqchip_get(t->d);

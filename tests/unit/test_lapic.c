@@ -463,10 +463,12 @@ static void switching_off_resets_and_hides_the_page(void **state)
 static void apic_base_follows_the_state_machine(void **state)
 {
     enum { OFF = 0, XAPIC = EN, X2APIC = EN | EXTD, INVALID = EXTD };
-    static const struct { unsigned from, to; bool ok; } row[] = {
-        {XAPIC, XAPIC, true},    {XAPIC, X2APIC, true},  {XAPIC, OFF, true},    {XAPIC, INVALID, false},
-        {X2APIC, X2APIC, true},  {X2APIC, XAPIC, false}, {X2APIC, OFF, true},   {X2APIC, INVALID, false},
-        {OFF, OFF, true},        {OFF, XAPIC, true},     {OFF, X2APIC, false},  {OFF, INVALID, false},
+    static const struct { unsigned from, to; bool ok;
+    } row[] = {
+        {XAPIC, XAPIC, true},    {XAPIC, X2APIC, true},    {XAPIC, OFF, true},
+        {XAPIC, INVALID, false}, {X2APIC, X2APIC, true},   {X2APIC, XAPIC, false},
+        {X2APIC, OFF, true},     {X2APIC, INVALID, false}, {OFF, OFF, true},
+        {OFF, XAPIC, true},      {OFF, X2APIC, false},     {OFF, INVALID, false},
     };
     struct apic_rig *t = *state;
 
@@ -524,8 +526,8 @@ static void x2apic_has_exactly_its_registers(void **state)
     for (uint32_t n = 0; n < 0x100; n++) {
         bool vectors = n >= 0x10 && n <= 0x27, lvt = n >= 0x32 && n <= 0x37;
         bool readable = vectors || lvt || n == 0x02 || n == 0x03 || n == 0x08 || n == 0x0a ||
-                        n == 0x0d || n == 0x0f || n == 0x28 || n == 0x30 || n == 0x38 || n == 0x39 ||
-                        n == 0x3e;
+                        n == 0x0d || n == 0x0f || n == 0x28 || n == 0x30 || n == 0x38 ||
+                        n == 0x39 || n == 0x3e;
         bool writable = lvt || n == 0x08 || n == 0x0b || n == 0x0f || n == 0x28 || n == 0x30 ||
                         n == 0x38 || n == 0x3e || n == 0x3f;
 
@@ -545,7 +547,8 @@ static void x2apic_registers_fault_on_reserved_bits(void **state)
 
     for (unsigned i = 0; i < sizeof row / sizeof *row; i++)
         for (unsigned bit = 0; bit < 64; bit++)
-            assert_int_equal(wrmsr_faults(t, X2 + row[i].n, 1ull << bit), !(row[i].bits >> bit & 1));
+            assert_int_equal(wrmsr_faults(t, X2 + row[i].n, 1ull << bit),
+                             !(row[i].bits >> bit & 1));
 }
 
 static void x2apic_icr_is_one_64_bit_register(void **state)

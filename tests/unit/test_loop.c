@@ -302,7 +302,8 @@ static void inner_turn(void *arg)
     s->calls++;
     loop_del_timer(s->removes_timer);
     s->removes_timer = NULL;
-    loop_step(s->loop, 0); /* a callback that waits: what it removed lives until the outer turn ends */
+    loop_step(s->loop,
+              0); /* a callback that waits: what it removed lives until the outer turn ends */
 }
 
 static void a_turn_inside_a_turn_frees_nothing_under_it(void **state)

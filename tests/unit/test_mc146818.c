@@ -86,7 +86,8 @@ static void time_of_day_is_the_hosts_in_bcd(void **state)
 static void binary_mode_shows_plain_numbers(void **state)
 {
     put(*state, B, H24 | BINARY);
-    EXPECT(*state, {SEC, 45}, {MIN, 30}, {HOUR, 12}, {MDAY, 15}, {MONTH, 6}, {YEAR, 24}, {CENTURY, 20});
+    EXPECT(*state, {SEC, 45}, {MIN, 30}, {HOUR, 12}, {MDAY, 15}, {MONTH, 6}, {YEAR, 24},
+           {CENTURY, 20});
 }
 
 static void twelve_hour_mode_marks_the_afternoon(void **state)
@@ -151,7 +152,8 @@ static void set_stops_the_clock_and_lets_it_be_set(void **state)
     put(t, B, H24);
     EXPECT(t, {SEC, 0x59}, {YEAR, 0x99}, {CENTURY, 0x19}, {WDAY, 6});
     vclock_step(t->r.clock, NS_PER_S);
-    EXPECT(t, {SEC, 0}, {MIN, 0}, {HOUR, 0}, {MDAY, 1}, {MONTH, 1}, {YEAR, 0}, {CENTURY, 0x20}, {WDAY, 7});
+    EXPECT(t, {SEC, 0}, {MIN, 0}, {HOUR, 0}, {MDAY, 1}, {MONTH, 1}, {YEAR, 0}, {CENTURY, 0x20},
+           {WDAY, 7});
 }
 
 static void a_running_clock_can_be_set_byte_by_byte(void **state)
@@ -256,7 +258,8 @@ static void the_periodic_rate_does_not_drift(void **state)
 
 static void every_periodic_rate_has_its_frequency(void **state)
 {
-    static const unsigned hz[16] = {0, 256, 128, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2};
+    static const unsigned hz[16] = {0,   256, 128, 8192, 4096, 2048, 1024, 512,
+                                    256, 128, 64,  32,   16,   8,    4,    2};
     struct rtc_rig *t = *state;
 
     put(t, B, H24 | PIE);
@@ -374,8 +377,8 @@ static void registers_c_and_d_are_read_only(void **state)
 
 static void memory_sizes_are_where_firmware_puts_them(void **state)
 {
-    EXPECT(*state, {0x15, 0x80}, {0x16, 0x02}, {0x17, 0xff}, {0x18, 0xff}, {0x30, 0xff}, {0x31, 0xff},
-           {0x34, 0x00}, {0x35, 0xbf},              /* (3 GiB - 16 MiB) / 64 KiB */
+    EXPECT(*state, {0x15, 0x80}, {0x16, 0x02}, {0x17, 0xff}, {0x18, 0xff}, {0x30, 0xff},
+           {0x31, 0xff}, {0x34, 0x00}, {0x35, 0xbf}, /* (3 GiB - 16 MiB) / 64 KiB */
            {0x5b, 0x00}, {0x5c, 0x40}, {0x5d, 0x01}, /* 5 GiB / 64 KiB */
            {0x5f, 3});
 }

@@ -68,11 +68,16 @@ static void memory_begins_as_zeroes(void **state)
 
 static void the_gate_lets_nothing_past_the_end(void **state)
 {
-    static const struct { uint64_t gpa, len; bool ok; } row[] = {
-        {0, 1, true}, {0, MIB, true}, {0, MIB + 1, false}, {MIB - 1, 1, true}, {MIB - 1, 2, false},
-        {MIB, 1, false}, {0, 0, false}, {MIB, 0, false}, {1, UINT64_MAX, false}, {UINT64_MAX, 1, false},
-        {UINT64_MAX, 2, false}, {UINT64_MAX - MIB, 2 * MIB, false}, {0, UINT64_MAX, false},
-        {1ull << 63, 1ull << 63, false}, {4 * GIB, 1, false}, {4 * GIB - 1, 2, false},
+    static const struct { uint64_t gpa, len; bool ok;
+    } row[] = {
+        {0, 1, true},           {0, MIB, true},
+        {0, MIB + 1, false},    {MIB - 1, 1, true},
+        {MIB - 1, 2, false},    {MIB, 1, false},
+        {0, 0, false},          {MIB, 0, false},
+        {1, UINT64_MAX, false}, {UINT64_MAX, 1, false},
+        {UINT64_MAX, 2, false}, {UINT64_MAX - MIB, 2 * MIB, false},
+        {0, UINT64_MAX, false}, {1ull << 63, 1ull << 63, false},
+        {4 * GIB, 1, false},    {4 * GIB - 1, 2, false},
     };
     struct gmem *m = mem(MIB);
 

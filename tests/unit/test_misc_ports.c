@@ -20,8 +20,8 @@ struct misc_rig {
     struct i8042 *kbc;
 };
 
-static void add(struct misc_rig *t, uint64_t port, uint64_t len, const struct bus_ops *ops, void *dev,
-                pthread_mutex_t *lock)
+static void add(struct misc_rig *t, uint64_t port, uint64_t len, const struct bus_ops *ops,
+                void *dev, pthread_mutex_t *lock)
 {
     struct err e = {0};
 
@@ -207,7 +207,8 @@ static void the_timers_top_bit_sets_its_status_and_sci(void **state)
     outw(&t->r, EN, 0);
     outw(&t->r, STS, TMR_BIT);
     assert_int_equal(vclock_next_ns(t->r.clock), UINT64_MAX);
-    vclock_step(t->r.clock, 4 * NS_PER_S); /* nobody waits, yet the status is right when looked at */
+    vclock_step(t->r.clock,
+                4 * NS_PER_S); /* nobody waits, yet the status is right when looked at */
     assert_int_equal(inw(&t->r, STS), TMR_BIT);
 }
 

@@ -238,7 +238,9 @@ static void without_fifo_each_byte_interrupts(void **state)
 
 static void the_trigger_level_holds_the_interrupt_back(void **state)
 {
-    static const struct { uint8_t fcr, level; } row[] = {{0x01, 1}, {0x41, 4}, {0x81, 8}, {0xc1, 14}};
+    static const struct {
+        uint8_t fcr, level;
+    } row[] = {{0x01, 1}, {0x41, 4}, {0x81, 8}, {0xc1, 14}};
     struct uart_rig *t = *state;
 
     outb(&t->r, IER, 0x01);
