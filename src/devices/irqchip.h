@@ -27,7 +27,7 @@ struct irqchip_dev;
 struct irqchip_region;
 struct vclock;
 
-enum { IRQCHIP_MAX_CPUS = 64, IRQCHIP_GSIS = 24 };
+enum { IRQCHIP_MAX_CPUS = 64, IRQCHIP_GSIS = 24, IRQCHIP_IOAPIC_BYTES = 4096 };
 
 struct irqchip_env {
     struct vclock *clock;

@@ -4,15 +4,7 @@
  * local APIC registers and MSRs of three CPUs, steps of the clock, typed bytes, lines and MSIs,
  * resets. Besides the sanitizers, what must always hold is checked.
  */
-#include "chip_rig.h"
-#include "devices/acpi_pm.h"
-#include "devices/debug_ports.h"
-#include "devices/i8042.h"
-#include "devices/i8254.h"
-#include "devices/irqchip.h"
-#include "devices/mc146818.h"
-#include "devices/ns16550.h"
-#include "devices/pc_map.h"
+#include "chip_machine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,18 +14,9 @@ enum { CPUS = 3, OPS_MAX = 4000, RECEIVE_MAX = 5000 };
 #define STEP_BUDGET_NS (NS_PER_S / 2)
 
 struct machine {
-    struct rig r; /* its bus: ports */
-    struct bus *mmio;
-    struct irqchip_dev *d;
-    struct irqchip chip;
-    struct i8254 *pit;
-    struct mc146818 *rtc;
-    struct ns16550 *uart;
-    struct acpi_pm *pm;
-    struct i8042 *kbc;
-    struct debug_ports *dbg;
+    struct chips c;
     uint64_t host_jump_ns, stepped_ns;
-    uint64_t sent, rooms; /* by the UART */
+    uint64_t sent, rooms, powers;
 };
 
 struct input {
@@ -71,14 +54,14 @@ static uint64_t tsc_to_ns(void *opaque, unsigned cpu, uint64_t tsc)
 static uint64_t tsc_now(void *opaque, unsigned cpu)
 {
     (void)cpu;
-    return vclock_now_ns(((struct machine *)opaque)->r.clock) * 3;
+    return vclock_now_ns(((struct machine *)opaque)->c.clock) * 3;
 }
 
 static uint64_t host_time(void *opaque)
 {
     struct machine *m = opaque;
 
-    return 1700000000 * NS_PER_S + m->host_jump_ns + vclock_now_ns(m->r.clock);
+    return 1700000000 * NS_PER_S + m->host_jump_ns + vclock_now_ns(m->c.clock);
 }
 
 static void count_out(void *opaque, const void *buf, size_t len)
@@ -92,90 +75,32 @@ static void count_room(void *opaque)
     ((struct machine *)opaque)->rooms++;
 }
 
-static void power(void *opaque, enum board_power what, unsigned code)
+static void count_power(void *opaque, enum board_power what, unsigned code)
 {
-    (void)code;
-    power_note(&((struct machine *)opaque)->r.power, what, code);
-}
-
-static void port(struct machine *m, uint64_t base, uint64_t len, const struct bus_ops *ops,
-                 void *dev, pthread_mutex_t *lock)
-{
-    must(bus_add(m->r.bus, "chip", base, len, ops, dev, lock, NULL) != NULL);
-}
-
-static void chips_new(struct machine *m)
-{
-    const struct irqchip_env env = {.clock = m->r.clock, .opaque = m, .cpu_event = ignore_event,
-                                    .tsc_to_ns = tsc_to_ns, .tsc_now = tsc_now};
-    const struct mc146818_params cmos = {
-        .low_bytes = 1 << 30, .vcpus = CPUS, .real_ns = host_time, .opaque = m};
-    const struct ns16550_host serial = {count_out, count_room, m};
-    const struct acpi_pm_host pm = {power, m};
-    const struct i8042_host kbc = {power, m};
-    const struct debug_ports_host dbg = {count_out, power, m};
-
-    m->d = irqchip_new(CPUS, &env, NULL);
-    must(m->d != NULL);
-    const struct irq_wire irq0 = irqchip_wire(m->d, 0), irq4 = irqchip_wire(m->d, 4),
-                          irq8 = irqchip_wire(m->d, 8), sci = irqchip_wire(m->d, PC_GSI_SCI);
-
-    m->chip = irqchip_get(m->d);
-    m->pit = i8254_new(&irq0, m->r.clock, NULL);
-    m->rtc = mc146818_new(&irq8, m->r.clock, &cmos, NULL);
-    m->uart = ns16550_new(&irq4, m->r.clock, &serial, NULL);
-    m->pm = acpi_pm_new(&sci, m->r.clock, 24, &pm, NULL);
-    m->kbc = i8042_new(&kbc, NULL);
-    m->dbg = debug_ports_new(&dbg, NULL);
-    must(m->pit && m->rtc && m->uart && m->pm && m->kbc && m->dbg);
+    (void)what, (void)code;
+    ((struct machine *)opaque)->powers++;
 }
 
 static void machine_new(struct machine *m)
 {
+    const struct chips_host host = {.cpus = CPUS,
+                                    .opaque = m,
+                                    .cpu_event = ignore_event,
+                                    .tsc_to_ns = tsc_to_ns,
+                                    .tsc_now = tsc_now,
+                                    .real_ns = host_time,
+                                    .out = count_out,
+                                    .room = count_room,
+                                    .power = count_power};
+
     memset(m, 0, sizeof *m);
-    rig_init(&m->r);
-    m->mmio = bus_new("mmio");
-    chips_new(m);
-    port(m, PC_PIC_MASTER_PORT, 2, &irqchip_pic_ops, irqchip_region(m->d, IRQCHIP_MASTER), NULL);
-    port(m, PC_PIC_SLAVE_PORT, 2, &irqchip_pic_ops, irqchip_region(m->d, IRQCHIP_SLAVE), NULL);
-    port(m, PC_PIC_ELCR_PORT, 2, &irqchip_pic_ops, irqchip_region(m->d, IRQCHIP_ELCR), NULL);
-    port(m, PC_PIT_PORT, I8254_PORTS, &i8254_ops, m->pit, i8254_lock(m->pit));
-    port(m, PC_PORT_B, 1, &i8254_port61_ops, m->pit, i8254_lock(m->pit));
-    port(m, PC_RTC_PORT, MC146818_PORTS, &mc146818_ops, m->rtc, mc146818_lock(m->rtc));
-    port(m, PC_COM1_PORT, NS16550_PORTS, &ns16550_ops, m->uart, ns16550_lock(m->uart));
-    port(m, PC_PM1_EVT_PORT, ACPI_PM_BYTES, &acpi_pm_ops, m->pm, acpi_pm_lock(m->pm));
-    port(m, PC_I8042_DATA_PORT, 1, &i8042_data_ops, m->kbc, i8042_lock(m->kbc));
-    port(m, PC_I8042_CMD_PORT, 1, &i8042_command_ops, m->kbc, i8042_lock(m->kbc));
-    port(m, PC_PORT_92, 1, &i8042_port92_ops, m->kbc, i8042_lock(m->kbc));
-    port(m, PC_POST_PORT, 1, &debug_post_ops, m->dbg, debug_ports_lock(m->dbg));
-    port(m, PC_DEBUG_CONSOLE_PORT, 1, &debug_console_ops, m->dbg, debug_ports_lock(m->dbg));
-    port(m, PC_DEBUG_EXIT_PORT, 4, &debug_exit_ops, m->dbg, debug_ports_lock(m->dbg));
-    must(bus_add(m->mmio, "ioapic", PC_IOAPIC, 4096, &irqchip_ioapic_ops,
-                 irqchip_region(m->d, IRQCHIP_IOAPIC), NULL, NULL) != NULL);
+    must(chips_new(&m->c, vclock_new_manual(), &host));
 }
 
 static void machine_free(struct machine *m)
 {
-    debug_ports_free(m->dbg);
-    i8042_free(m->kbc);
-    acpi_pm_free(m->pm);
-    ns16550_free(m->uart);
-    mc146818_free(m->rtc);
-    i8254_free(m->pit);
-    irqchip_free(m->d);
-    bus_free(m->mmio);
-    rig_fini(&m->r);
-}
-
-static void machine_reset(struct machine *m)
-{
-    debug_ports_reset(m->dbg);
-    i8042_reset(m->kbc);
-    acpi_pm_reset(m->pm);
-    ns16550_reset(m->uart);
-    mc146818_reset(m->rtc);
-    i8254_reset(m->pit);
-    irqchip_reset(m->d);
+    chips_free(&m->c);
+    vclock_free(m->c.clock);
 }
 
 /* Where something answers, mostly: a random port would rarely hit. */
@@ -208,9 +133,9 @@ static void access_lapic(struct machine *m, uint8_t how, struct input *in_)
     if (how & 0x80)
         off += (uint32_t)take(in_, 1) << 4 | (how & 15);
     if (how & 1)
-        m->chip.ops->mmio_write(m->chip.chip, cpu, off, (uint32_t)take(in_, 4));
+        m->c.chip.ops->mmio_write(m->c.chip.chip, cpu, off, (uint32_t)take(in_, 4));
     else
-        m->chip.ops->mmio_read(m->chip.chip, cpu, off);
+        m->c.chip.ops->mmio_read(m->c.chip.chip, cpu, off);
 }
 
 static void access_msr(struct machine *m, uint8_t how, struct input *in_)
@@ -223,22 +148,22 @@ static void access_msr(struct machine *m, uint8_t how, struct input *in_)
     if (msr >= 0x800)
         msr = 0x800 + (uint32_t)take(in_, 1);
     if (how & 1)
-        m->chip.ops->wrmsr(m->chip.chip, cpu, msr, take(in_, how & 0x20 ? 8 : 4));
+        m->c.chip.ops->wrmsr(m->c.chip.chip, cpu, msr, take(in_, how & 0x20 ? 8 : 4));
     else
-        m->chip.ops->rdmsr(m->chip.chip, cpu, msr, &val);
+        m->c.chip.ops->rdmsr(m->c.chip.chip, cpu, msr, &val);
 }
 
 /* A vCPU: takes what is there. `pending` and `ack` must agree. */
 static void take_interrupt(struct machine *m, uint8_t how)
 {
     unsigned cpu = how % CPUS;
-    bool pending = m->chip.ops->pending(m->chip.chip, cpu);
-    int vector = m->chip.ops->ack(m->chip.chip, cpu);
+    bool pending = m->c.chip.ops->pending(m->c.chip.chip, cpu);
+    int vector = m->c.chip.ops->ack(m->c.chip.chip, cpu);
 
     must(pending == (vector >= 0));
     must(vector < 256);
     if (how & 0x80)
-        m->chip.ops->mmio_write(m->chip.chip, cpu, 0xb0, 0);
+        m->c.chip.ops->mmio_write(m->c.chip.chip, cpu, 0xb0, 0);
 }
 
 static void step(struct machine *m, struct input *in_)
@@ -248,8 +173,8 @@ static void step(struct machine *m, struct input *in_)
     if (ns > STEP_BUDGET_NS - m->stepped_ns)
         ns = STEP_BUDGET_NS - m->stepped_ns;
     m->stepped_ns += ns;
-    vclock_step(m->r.clock, ns);
-    must(vclock_next_ns(m->r.clock) > 0); /* what was due has fired */
+    vclock_step(m->c.clock, ns);
+    must(vclock_next_ns(m->c.clock) > 0); /* what was due has fired */
 }
 
 static void type(struct machine *m, struct input *in_)
@@ -257,7 +182,7 @@ static void type(struct machine *m, struct input *in_)
     static const char text[RECEIVE_MAX];
     size_t len = take(in_, 2) % RECEIVE_MAX;
 
-    must(ns16550_receive(m->uart, text, len) <= len);
+    must(ns16550_receive(m->c.uart, text, len) <= len);
 }
 
 static void from_outside(struct machine *m, uint8_t how, struct input *in_)
@@ -267,36 +192,41 @@ static void from_outside(struct machine *m, uint8_t how, struct input *in_)
         type(m, in_);
         break;
     case 1:
-        ns16550_break(m->uart);
+        ns16550_break(m->c.uart);
         break;
     case 2:
-        acpi_pm_power_button(m->pm);
+        acpi_pm_power_button(m->c.pm);
         break;
     case 3:
-        irqchip_set_line(m->d, how >> 3, (int)take(in_, 1) & 1);
+        irqchip_set_line(m->c.d, how >> 3, (int)take(in_, 1) & 1);
         break;
     case 4:
-        irqchip_msi(m->d, 0xfee00000 | take(in_, 2) << 2, (uint32_t)take(in_, 2));
+        irqchip_msi(m->c.d, 0xfee00000 | take(in_, 2) << 2, (uint32_t)take(in_, 2));
         break;
     case 5:
-        irqchip_nmi(m->d);
-        m->chip.ops->init(m->chip.chip, (how >> 3) % (CPUS + 1));
+        irqchip_nmi(m->c.d);
+        m->c.chip.ops->init(m->c.chip.chip, (how >> 3) % (CPUS + 1));
         break;
     case 6:
-        m->chip.ops->cr8_set(m->chip.chip, (how >> 3) % (CPUS + 1), (uint8_t)take(in_, 1));
+        m->c.chip.ops->cr8_set(m->c.chip.chip, (how >> 3) % (CPUS + 1), (uint8_t)take(in_, 1));
         break;
     default:
         if (how >> 3 == 0)
-            machine_reset(m);
+            chips_reset(&m->c);
         else
             m->host_jump_ns += take(in_, 3) * NS_PER_S;
         break;
     }
 }
 
+static void pio_write(struct machine *m, uint64_t port, uint8_t val)
+{
+    bus_write(m->c.pio, port, 1, val);
+}
+
 static void lapic_write(struct machine *m, unsigned cpu, uint32_t off, uint32_t val)
 {
-    m->chip.ops->mmio_write(m->chip.chip, cpu, off, val);
+    m->c.chip.ops->mmio_write(m->c.chip.chip, cpu, off, val);
 }
 
 /* What a kernel does first, and random bytes rarely: each bit of `how` starts a part. */
@@ -311,18 +241,18 @@ static void prepare(struct machine *m, uint8_t how)
         lapic_write(m, cpu, 0x3e0, 0xb);
     }
     if (how & 2)
-        m->chip.ops->wrmsr(m->chip.chip, 2, 0x1b, 0xfee00c00);
+        m->c.chip.ops->wrmsr(m->c.chip.chip, 2, 0x1b, 0xfee00c00);
     for (unsigned i = 0; i < sizeof icw && (how & 4); i++) {
-        outb(&m->r, 0x20 + (i > 0), icw[i]);
-        outb(&m->r, 0xa0 + (i > 0), i == 1 ? 0x28 : i == 2 ? 2 : icw[i]);
+        pio_write(m, 0x20 + (i > 0), icw[i]);
+        pio_write(m, 0xa0 + (i > 0), i == 1 ? 0x28 : i == 2 ? 2 : icw[i]);
     }
     for (unsigned pin = 0; pin < 24 && (how & 8); pin++) {
-        bus_write(m->mmio, PC_IOAPIC, 4, 0x10 + 2 * pin);
-        bus_write(m->mmio, PC_IOAPIC + 0x10, 4, (0x30 + pin) | (pin & 1 ? 0x8000 : 0));
+        bus_write(m->c.mmio, PC_IOAPIC, 4, 0x10 + 2 * pin);
+        bus_write(m->c.mmio, PC_IOAPIC + 0x10, 4, (0x30 + pin) | (pin & 1 ? 0x8000 : 0));
     }
     if (how & 16) {
-        outb(&m->r, PC_COM1_PORT + 2, 0x81);
-        outb(&m->r, PC_COM1_PORT + 1, 0x0f);
+        pio_write(m, PC_COM1_PORT + 2, 0x81);
+        pio_write(m, PC_COM1_PORT + 1, 0x0f);
     }
 }
 
@@ -330,10 +260,10 @@ static void check(struct machine *m)
 {
     struct ns16550_regs u;
 
-    ns16550_regs_get(m->uart, &u);
+    ns16550_regs_get(m->c.uart, &u);
     must(u.fifo_count <= NS16550_FIFO && u.fifo_first < NS16550_FIFO);
     for (unsigned cpu = 0; cpu < CPUS; cpu++)
-        must(m->chip.ops->cr8_get(m->chip.chip, cpu) <= 15);
+        must(m->c.chip.ops->cr8_get(m->c.chip.chip, cpu) <= 15);
 }
 
 static void one_op(struct machine *m, struct input *in_)
@@ -343,10 +273,10 @@ static void one_op(struct machine *m, struct input *in_)
     switch (op & 7) {
     case 0:
     case 1:
-        access_bus(m->r.bus, some_port(in_), 1u << (how & 3), op & 1, in_);
+        access_bus(m->c.pio, some_port(in_), 1u << (how & 3), op & 1, in_);
         break;
     case 2:
-        access_bus(m->mmio, PC_IOAPIC + (take(in_, 1) & 0x7f), 1u << (how & 3), how & 4, in_);
+        access_bus(m->c.mmio, PC_IOAPIC + (take(in_, 1) & 0x7f), 1u << (how & 3), how & 4, in_);
         break;
     case 3:
         access_lapic(m, (uint8_t)take(in_, 1), in_);

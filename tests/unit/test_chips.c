@@ -4,16 +4,8 @@
  * live clock, and the main thread that types. What is checked is that nothing deadlocks, that
  * every byte arrives, and, under ThreadSanitizer, that nothing is touched without its lock.
  */
-#include "chip_rig.h"
+#include "chip_machine.h"
 #include "core/loop.h"
-#include "devices/acpi_pm.h"
-#include "devices/debug_ports.h"
-#include "devices/i8042.h"
-#include "devices/i8254.h"
-#include "devices/irqchip.h"
-#include "devices/mc146818.h"
-#include "devices/ns16550.h"
-#include "devices/pc_map.h"
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -22,17 +14,9 @@
 enum { CPUS = 2, ROUNDS = 20000, BYTES = 20000 };
 
 struct machine {
-    struct bus *pio, *mmio;
+    struct chips c;
     struct loop *loop;
     struct vclock *clock;
-    struct irqchip_dev *d;
-    struct irqchip chip;
-    struct i8254 *pit;
-    struct mc146818 *rtc;
-    struct ns16550 *uart;
-    struct acpi_pm *pm;
-    struct i8042 *kbc;
-    struct debug_ports *dbg;
     _Atomic unsigned events, sent, rooms, powers, taken;
     _Atomic uint64_t received; /* bytes that the guest read */
     _Atomic bool out_of_order, stop;
@@ -73,57 +57,22 @@ static void count_power(void *opaque, enum board_power what, unsigned code)
     ((struct machine *)opaque)->powers++;
 }
 
-static void add(struct bus *b, uint64_t base, uint64_t len, const struct bus_ops *ops, void *dev,
-                pthread_mutex_t *lock)
-{
-    assert_non_null(bus_add(b, "chip", base, len, ops, dev, lock, NULL));
-}
-
-static void chips_new(struct machine *m)
-{
-    const struct irqchip_env env = {.clock = m->clock, .opaque = m, .cpu_event = count_event,
-                                    .tsc_to_ns = tsc_to_ns, .tsc_now = tsc_now};
-    const struct mc146818_params cmos = {.low_bytes = 1 << 28, .vcpus = CPUS};
-    const struct ns16550_host serial = {count_out, count_room, m};
-    const struct acpi_pm_host pm = {count_power, m};
-    const struct i8042_host kbc = {count_power, m};
-    const struct debug_ports_host dbg = {count_out, count_power, m};
-
-    m->d = irqchip_new(CPUS, &env, NULL);
-    assert_non_null(m->d);
-    const struct irq_wire irq0 = irqchip_wire(m->d, 0), irq4 = irqchip_wire(m->d, PC_GSI_COM1),
-                          irq8 = irqchip_wire(m->d, PC_GSI_RTC),
-                          sci = irqchip_wire(m->d, PC_GSI_SCI);
-
-    m->chip = irqchip_get(m->d);
-    m->pit = i8254_new(&irq0, m->clock, NULL);
-    m->rtc = mc146818_new(&irq8, m->clock, &cmos, NULL);
-    m->uart = ns16550_new(&irq4, m->clock, &serial, NULL);
-    m->pm = acpi_pm_new(&sci, m->clock, 24, &pm, NULL);
-    m->kbc = i8042_new(&kbc, NULL);
-    m->dbg = debug_ports_new(&dbg, NULL);
-    assert_true(m->pit && m->rtc && m->uart && m->pm && m->kbc && m->dbg);
-}
-
 static int setup(void **state)
 {
     struct machine *m = calloc(1, sizeof *m);
+    const struct chips_host host = {.cpus = CPUS,
+                                    .opaque = m,
+                                    .cpu_event = count_event,
+                                    .tsc_to_ns = tsc_to_ns,
+                                    .tsc_now = tsc_now,
+                                    .out = count_out,
+                                    .room = count_room,
+                                    .power = count_power};
 
-    m->pio = bus_new("pio");
-    m->mmio = bus_new("mmio");
     m->loop = loop_new(NULL);
     m->clock = vclock_new(m->loop, NULL);
     assert_non_null(m->clock);
-    chips_new(m);
-    add(m->pio, PC_PIC_MASTER_PORT, 2, &irqchip_pic_ops, irqchip_region(m->d, IRQCHIP_MASTER),
-        NULL);
-    add(m->pio, PC_PIT_PORT, I8254_PORTS, &i8254_ops, m->pit, i8254_lock(m->pit));
-    add(m->pio, PC_RTC_PORT, MC146818_PORTS, &mc146818_ops, m->rtc, mc146818_lock(m->rtc));
-    add(m->pio, PC_COM1_PORT, NS16550_PORTS, &ns16550_ops, m->uart, ns16550_lock(m->uart));
-    add(m->pio, PC_PM1_EVT_PORT, ACPI_PM_BYTES, &acpi_pm_ops, m->pm, acpi_pm_lock(m->pm));
-    add(m->pio, PC_I8042_CMD_PORT, 1, &i8042_command_ops, m->kbc, i8042_lock(m->kbc));
-    add(m->pio, PC_DEBUG_CONSOLE_PORT, 1, &debug_console_ops, m->dbg, debug_ports_lock(m->dbg));
-    add(m->mmio, PC_IOAPIC, 4096, &irqchip_ioapic_ops, irqchip_region(m->d, IRQCHIP_IOAPIC), NULL);
+    assert_true(chips_new(&m->c, m->clock, &host));
     *state = m;
     return 0;
 }
@@ -132,17 +81,9 @@ static int teardown(void **state)
 {
     struct machine *m = *state;
 
-    debug_ports_free(m->dbg);
-    i8042_free(m->kbc);
-    acpi_pm_free(m->pm);
-    ns16550_free(m->uart);
-    mc146818_free(m->rtc);
-    i8254_free(m->pit);
-    irqchip_free(m->d);
+    chips_free(&m->c);
     vclock_free(m->clock);
     loop_free(m->loop);
-    bus_free(m->pio);
-    bus_free(m->mmio);
     free(m);
     return 0;
 }
@@ -151,18 +92,18 @@ static uint8_t pin(struct machine *m, uint64_t port)
 {
     uint64_t val;
 
-    bus_read(m->pio, port, 1, &val);
+    bus_read(m->c.pio, port, 1, &val);
     return (uint8_t)val;
 }
 
 static void pout(struct machine *m, uint64_t port, uint8_t val)
 {
-    bus_write(m->pio, port, 1, val);
+    bus_write(m->c.pio, port, 1, val);
 }
 
 static void lwr(struct machine *m, unsigned cpu, uint32_t off, uint32_t val)
 {
-    m->chip.ops->mmio_write(m->chip.chip, cpu, off, val);
+    m->c.chip.ops->mmio_write(m->c.chip.chip, cpu, off, val);
 }
 
 /* Reads what was typed: bytes count up, so that a lost or doubled one shows. */
@@ -189,10 +130,10 @@ static void kernel_boot(struct machine *m)
         lwr(m, cpu, 0x380, 200000);
     }
     for (unsigned i = 0; i < sizeof gsi; i++) {
-        bus_write(m->mmio, PC_IOAPIC, 4, 0x11 + 2u * gsi[i]);
-        bus_write(m->mmio, PC_IOAPIC + 0x10, 4, (uint64_t)(i % CPUS) << 24);
-        bus_write(m->mmio, PC_IOAPIC, 4, 0x10 + 2u * gsi[i]);
-        bus_write(m->mmio, PC_IOAPIC + 0x10, 4, 0x30u + gsi[i]);
+        bus_write(m->c.mmio, PC_IOAPIC, 4, 0x11 + 2u * gsi[i]);
+        bus_write(m->c.mmio, PC_IOAPIC + 0x10, 4, (uint64_t)(i % CPUS) << 24);
+        bus_write(m->c.mmio, PC_IOAPIC, 4, 0x10 + 2u * gsi[i]);
+        bus_write(m->c.mmio, PC_IOAPIC + 0x10, 4, 0x30u + gsi[i]);
     }
     pout(m, 0x43, 0x34);
     pout(m, 0x40, 0x00);
@@ -201,7 +142,7 @@ static void kernel_boot(struct machine *m)
     pout(m, 0x71, 0x42);
     pout(m, PC_COM1_PORT + 2, 0x81);
     pout(m, PC_COM1_PORT + 1, 0x07);
-    bus_write(m->pio, PC_PM1_EVT_PORT + 2, 2, 0x101);
+    bus_write(m->c.pio, PC_PM1_EVT_PORT + 2, 2, 0x101);
 }
 
 struct vcpu {
@@ -211,14 +152,14 @@ struct vcpu {
 
 static void serve(struct machine *m, unsigned cpu)
 {
-    for (int v; m->chip.ops->pending(m->chip.chip, cpu) &&
-                (v = m->chip.ops->ack(m->chip.chip, cpu)) >= 0;) {
+    for (int v; m->c.chip.ops->pending(m->c.chip.chip, cpu) &&
+                (v = m->c.chip.ops->ack(m->c.chip.chip, cpu)) >= 0;) {
         m->taken++;
         if (v == 0x30 + PC_GSI_RTC) {
             pout(m, 0x70, 0x0c);
             pin(m, 0x71);
         } else if (v == 0x30 + PC_GSI_SCI) {
-            bus_write(m->pio, PC_PM1_EVT_PORT, 2, 0xffff);
+            bus_write(m->c.pio, PC_PM1_EVT_PORT, 2, 0xffff);
         }
         lwr(m, cpu, 0xb0, 0);
     }
@@ -237,17 +178,17 @@ static void *vcpu_run(void *arg)
         pout(m, PC_COM1_PORT, 'x');
         pin(m, PC_COM1_PORT + 2);
         pin(m, PC_PIT_PORT);
-        bus_read(m->pio, PC_PM_TMR_PORT, 4, &val);
+        bus_read(m->c.pio, PC_PM_TMR_PORT, 4, &val);
         pout(m, PC_DEBUG_CONSOLE_PORT, '.');
         pin(m, PC_I8042_CMD_PORT);
         if (v->cpu == 0)
             uart_drain(m);
         if (i % 64 == 0) {
-            m->chip.ops->wrmsr(m->chip.chip, v->cpu, 0x6e0, 1);
-            m->chip.ops->cr8_set(m->chip.chip, v->cpu, i / 64 & 7);
+            m->c.chip.ops->wrmsr(m->c.chip.chip, v->cpu, 0x6e0, 1);
+            m->c.chip.ops->cr8_set(m->c.chip.chip, v->cpu, i / 64 & 7);
         }
     }
-    m->chip.ops->cr8_set(m->chip.chip, v->cpu, 0);
+    m->c.chip.ops->cr8_set(m->c.chip.chip, v->cpu, 0);
     return NULL;
 }
 
@@ -271,9 +212,9 @@ static void type_everything(struct machine *m)
 
         for (unsigned i = 0; i < n; i++)
             buf[i] = (uint8_t)(sent + i);
-        sent += (unsigned)ns16550_receive(m->uart, buf, n);
+        sent += (unsigned)ns16550_receive(m->c.uart, buf, n);
         if (sent % 7 == 0)
-            acpi_pm_power_button(m->pm);
+            acpi_pm_power_button(m->c.pm);
         if (sent % 5 == 0) {
             vclock_pause(m->clock);
             vclock_resume(m->clock);
@@ -298,7 +239,7 @@ static void a_machine_under_load_neither_deadlocks_nor_loses_bytes(void **state)
         pthread_join(cpu[i], NULL);
     m->stop = true;
     pthread_join(io, NULL);
-    ns16550_stats_get(m->uart, &s);
+    ns16550_stats_get(m->c.uart, &s);
     assert_false(m->out_of_order);
     assert_int_equal(m->received, BYTES);
     assert_int_equal(s.rx_bytes, BYTES);
