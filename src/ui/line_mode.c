@@ -123,6 +123,7 @@ static void attach_over(void *arg, enum attach_end why)
     struct line_mode *m = arg;
     struct cmd_run *r = m->attach_run;
     static const char detached[] = "\r\ndetached\n", lost[] = "\r\nthe terminal is gone\n";
+    bool leaving = why == ATTACH_LOST || (why == ATTACH_GUEST_ENDED && m->quit_with_guest);
 
     m->attach = NULL;
     m->attach_run = NULL;
@@ -130,14 +131,14 @@ static void attach_over(void *arg, enum attach_end why)
         prompt_print(true, detached, strlen(detached));
     if (why == ATTACH_LOST)
         prompt_print(true, lost, strlen(lost));
-    if (why == ATTACH_LOST || (why == ATTACH_GUEST_ENDED && m->quit_with_guest))
+    if (leaving)
         session_quit_when_idle(m->session);
     if (why == ATTACH_LOST)
         session_quit(m->session, 1);
     m->quit_with_guest = false;
     if (r)
         cmd_done(r, CMD_DONE);
-    else
+    else if (!leaving)
         show_prompt(m);
 }
 
