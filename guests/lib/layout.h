@@ -8,6 +8,7 @@
 #define CPUS_MAX 64
 #define STACK_BYTES 8192
 #define IST_BYTES 2048
+#define TRAP_STUB_BYTES 32
 
 /* Selectors. The order of the user ones is what SYSRET wants. */
 #define SEL_CODE 0x08

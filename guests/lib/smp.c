@@ -25,7 +25,9 @@ static struct acpi acpi;
 static bool acpi_read;
 static struct work work[CPUS_MAX];
 static u32 running = 1;
+static bool started;
 
+extern u32 ap_next;
 extern u8 ap_trampoline[], ap_trampoline_end[];
 void tiny_ap_start(unsigned index);
 
@@ -169,14 +171,20 @@ static void start_one(u32 apic)
         print("smp: the CPU with APIC ID %u did not start\n", apic);
 }
 
+void smp_forget(void)
+{
+    memset(work, 0, sizeof(work));
+    running = ap_next = 1;
+    started = false;
+}
+
 unsigned smp_start(void)
 {
-    static bool done;
     const struct acpi *a = acpi_get();
 
-    if (done)
+    if (started)
         return running;
-    done = true;
+    started = true;
     if (a->ncpus < 2)
         return 1;
     memcpy((void *)TRAMPOLINE, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));

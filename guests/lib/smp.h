@@ -23,6 +23,9 @@ const struct acpi *acpi_get(void); /* reads the tables at the first call */
 unsigned smp_start(void);
 unsigned smp_running(void);
 
+/* The others were sent INIT: smp_start may start them again. */
+void smp_forget(void);
+
 /* fn(arg) on CPU `index` (not this one), waking it. smp_wait: until all are idle again. */
 void smp_run(unsigned index, void (*fn)(void *arg), void *arg);
 void smp_wait(void);

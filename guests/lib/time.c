@@ -178,7 +178,8 @@ void delay_us(u64 us)
 
 static void arm(u64 until)
 {
-    u64 ns = tsc_to_ns(until - rdtsc());
+    s64 left = (s64)(until - rdtsc());
+    u64 ns = left > 0 ? tsc_to_ns((u64)left) : 0; /* it may just have passed */
 
     if (lapic_has_deadline()) {
         lapic_timer_start(TIMER_DEADLINE, until);

@@ -7,13 +7,18 @@
 
         .text
         .code64
-        .balign 16
+        .balign 32
         .globl trap_stubs
-trap_stubs: /* 16 bytes each */
+trap_stubs: /* 32 bytes each */
         .set vec, 0
         .rept 256
-        .balign 16
-        .if !(vec == 8 || (vec >= 10 && vec <= 14) || vec == 17 || vec == 21 || vec == 29 || vec == 30)
+        .balign 32
+        .if vec == 8 || (vec >= 10 && vec <= 14) || vec == 17 || vec == 21 || vec == 29 || vec == 30
+        test $8, %spl /* the frame began at a multiple of 16: is there an error code? */
+        jz 1f
+        pushq $0 /* no: an interrupt controller sent this vector */
+1:
+        .else
         pushq $0
         .endif
         pushq $vec

@@ -71,7 +71,7 @@ void trap_init_cpu(unsigned index)
 
     if (index == 0)
         for (unsigned v = 0; v < 256; v++)
-            trap_set_gate(v, trap_stubs + 16 * v, 0x8e, default_ist(v));
+            trap_set_gate(v, trap_stubs + TRAP_STUB_BYTES * v, 0x8e, default_ist(v));
     c->index = index;
     for (unsigned i = 0; i < 3; i++)
         c->tss.ist[i] = (u64)ist_stacks + (index * 3 + i + 1) * IST_BYTES;
@@ -165,20 +165,27 @@ static void __attribute__((noreturn)) unexpected(struct regs *r)
     stop();
 }
 
-static void exception(struct cpu *c, struct regs *r)
+bool try_abort(struct regs *r)
 {
-    if (c->hook && c->hook(r))
-        return;
-    if (r->vec == 2)
-        return; /* NMIs are only counted */
+    struct cpu *c = this_cpu();
+
     if (!c->try_rsp)
-        unexpected(r);
+        return false;
     c->fault = (struct fault){r->vec, r->err, cr2(), *r};
     r->rip = (u64)try_landing;
     r->cs = SEL_CODE;
     r->ss = SEL_DATA;
     r->rsp = c->try_rsp;
-    r->rflags &= ~0x14500ull; /* TF, NT, RF out; interrupts as they were */
+    r->rflags &= ~0x54500ull; /* TF, DF, NT, RF, AC out; interrupts as they were */
+    return true;
+}
+
+static void exception(struct cpu *c, struct regs *r)
+{
+    if (c->hook && c->hook(r))
+        return;
+    if (r->vec != 2 && !try_abort(r)) /* NMIs are only counted */
+        unexpected(r);
 }
 
 void trap_handle(struct regs *r)

@@ -60,6 +60,10 @@ void trap_load_idt(void);
 /* Calls fn(arg). True if an exception ended it; then *f (may be NULL) says which. */
 bool try_call(void (*fn)(void *arg), void *arg, struct fault *f);
 
+/* From an interrupt handler: ends the try_call that `r` was taken from, as a fault would (vec is
+ * the interrupt's). False: there is none. */
+bool try_abort(struct regs *r);
+
 /* Handler of a vector >= 32. Acknowledging the controller is done by the library. */
 void irq_handler(unsigned vec, void (*fn)(struct regs *r));
 

@@ -66,22 +66,22 @@ static void stacks(void)
 {
     u64 before;
 
-    trap_set_gate(VEC_X, trap_stubs + 16 * VEC_X, 0x8e, 3);
+    trap_set_gate(VEC_X, trap_stubs + TRAP_STUB_BYTES * VEC_X, 0x8e, 3);
     irq_handler(VEC_X, see);
     irq_handler(VEC_Y, see);
     asm volatile("int $0x50" : : : "memory");
     check_eq("exceptions.ist_stack", seen_rsp, cpus[0].tss.ist[2]);
-    trap_set_gate(VEC_X, trap_stubs + 16 * VEC_X, 0x8e, 0);
+    trap_set_gate(VEC_X, trap_stubs + TRAP_STUB_BYTES * VEC_X, 0x8e, 0);
     asm volatile("mov %%rsp, %0; and $-16, %%rsp; sub $8, %%rsp; int $0x50; mov %0, %%rsp" : "=&r"(before) : : "memory");
     check("exceptions.frame_aligned_to_16", !(seen_rsp & 15) && seen_rsp < old_rsp);
     sti();
     asm volatile("int $0x50" : : : "memory");
     check("exceptions.interrupt_gate_masks", !(seen_rflags & 0x200));
-    trap_set_gate(VEC_X, trap_stubs + 16 * VEC_X, 0x8f, 0);
+    trap_set_gate(VEC_X, trap_stubs + TRAP_STUB_BYTES * VEC_X, 0x8f, 0);
     asm volatile("int $0x50" : : : "memory");
     check("exceptions.trap_gate_does_not_mask", seen_rflags & 0x200);
     cli();
-    trap_set_gate(VEC_X, trap_stubs + 16 * VEC_X, 0x8e, 0);
+    trap_set_gate(VEC_X, trap_stubs + TRAP_STUB_BYTES * VEC_X, 0x8e, 0);
 }
 
 static void self(unsigned vec)
@@ -178,8 +178,8 @@ static void double_fault(void)
     trap_set_gate(VEC_X, NULL, 0x80 | 5, 0);
     trap_set_gate(VEC_GP, NULL, 0x0e, 0);
     check("exceptions.double_fault", try_call(raise_gp, NULL, &f) && f.vec == VEC_DF && f.err == 0);
-    trap_set_gate(VEC_GP, trap_stubs + 16 * VEC_GP, 0x8e, 0);
-    trap_set_gate(VEC_X, trap_stubs + 16 * VEC_X, 0x8e, 0);
+    trap_set_gate(VEC_GP, trap_stubs + TRAP_STUB_BYTES * VEC_GP, 0x8e, 0);
+    trap_set_gate(VEC_X, trap_stubs + TRAP_STUB_BYTES * VEC_X, 0x8e, 0);
     /* #PF whose frame cannot be pushed */
     win_unmap(2);
     check("exceptions.fault_on_bad_stack", try_call(use_bad_stack, (void *)(WIN + 3 * 4096), &f) && f.vec == VEC_DF);

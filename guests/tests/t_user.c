@@ -67,14 +67,14 @@ static void gates(void)
 {
     extern u8 trap_stubs[];
 
-    trap_set_gate(0x50, trap_stubs + 16 * 0x50, 0x8e, 0);
+    trap_set_gate(0x50, trap_stubs + TRAP_STUB_BYTES * 0x50, 0x8e, 0);
     expect("user.int_through_kernel_gate", USER(u_int50, 0), VEC_GP, 0x50 * 8 + 2);
-    trap_set_gate(0x50, trap_stubs + 16 * 0x50, 0xee, 0);
+    trap_set_gate(0x50, trap_stubs + TRAP_STUB_BYTES * 0x50, 0xee, 0);
     expect("user.int_through_user_gate", USER(u_int50, 0), VEC_UD, 0);
     expect("user.int3_through_kernel_gate", USER(u_int3, 0), VEC_GP, 3 * 8 + 2);
-    trap_set_gate(3, trap_stubs + 16 * 3, 0xee, 0);
+    trap_set_gate(3, trap_stubs + TRAP_STUB_BYTES * 3, 0xee, 0);
     expect("user.int3", USER(u_int3, 0), VEC_BP, 0);
-    trap_set_gate(3, trap_stubs + 16 * 3, 0x8e, 0);
+    trap_set_gate(3, trap_stubs + TRAP_STUB_BYTES * 3, 0x8e, 0);
 }
 
 static void flags(void)
