@@ -24,6 +24,6 @@ unsigned translate_block(struct scpu *c, uint64_t lin, uint64_t mode, const uint
                          unsigned *ninsns);
 
 /* Turns an unlinked branch uop into one that goes to `to`. */
-void block_link(struct uop *from, struct block *to);
+void block_link(struct svm *vm, struct uop *from, struct block *to);
 
 #endif

@@ -442,22 +442,38 @@ void svm_resume_world(struct scpu *c)
     pthread_mutex_unlock(&vm->stop_lock);
 }
 
-void block_link(struct uop *from, struct block *to)
+/* The linked form of a branch handler, or NULL if it has none (any more). */
+static uop_fn *linked_form(uop_fn *f, bool same_page)
 {
-    struct block *b = uop_block(from);
-    bool same_page = (b->lin0 ^ to->lin0) >> 12 == 0;
-    uop_fn *f = from->f, *linked = NULL;
+    uop_fn *const (*fused)[3] = &h_fused[0][0][0][0];
+    size_t n = sizeof h_fused / sizeof *fused;
 
     if (f == h_jmp)
-        linked = same_page ? h_jmp_linked : h_jmp_cross;
-    else if (f == h_call64)
-        linked = same_page ? h_call64_linked : h_call64_cross;
-    for (unsigned cc = 0; cc < 16 && !linked; cc++) {
+        return same_page ? h_jmp_linked : h_jmp_cross;
+    if (f == h_call64)
+        return same_page ? h_call64_linked : h_call64_cross;
+    for (unsigned cc = 0; cc < 16; cc++) {
         if (f == h_jcc[cc])
-            linked = same_page ? h_jcc_linked[cc] : h_jcc_cross[cc];
+            return same_page ? h_jcc_linked[cc] : h_jcc_cross[cc];
     }
-    if (!linked)
-        return;
-    __atomic_store_n(&from->imm, (uint64_t)(uintptr_t)to, __ATOMIC_RELEASE);
-    __atomic_store_n(&from->f, linked, __ATOMIC_RELEASE);
+    for (size_t k = 0; k < n; k++) {
+        if (f == fused[k][0])
+            return fused[k][same_page ? 1 : 2];
+    }
+    return NULL;
+}
+
+/* Under the lock: a block that is being dropped must keep h_dead. */
+void block_link(struct svm *vm, struct uop *from, struct block *to)
+{
+    struct block *b = uop_block(from);
+    uop_fn *linked;
+
+    pthread_mutex_lock(&vm->code_lock);
+    linked = linked_form(from->f, (b->lin0 ^ to->lin0) >> 12 == 0);
+    if (linked) {
+        __atomic_store_n(&from->imm, (uint64_t)(uintptr_t)to, __ATOMIC_RELEASE);
+        __atomic_store_n(&from->f, linked, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&vm->code_lock);
 }

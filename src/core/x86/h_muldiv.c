@@ -72,8 +72,46 @@ uop_fn *const h_imul1[4] = {imul8, imul16, imul32, imul64};
 H_IMUL(16, "w")
 H_IMUL(32, "l")
 H_IMUL(64, "q")
-uop_fn *const h_imul2[4] = {NULL, imul2_16, imul2_32, imul2_64};
-uop_fn *const h_imul3[4] = {NULL, imul3_16, imul3_32, imul3_64};
+
+#define H_IMUL_NF(S)                                                                               \
+    static HANDLER(imul2_##S##_nf)                                                                 \
+    {                                                                                              \
+        SET##S(u->d, (uint64_t)R##S(u->d) * R##S(u->s));                                           \
+        NEXT;                                                                                      \
+    }                                                                                              \
+    static HANDLER(imul3_##S##_nf)                                                                 \
+    {                                                                                              \
+        SET##S(u->d, (uint64_t)R##S(u->s) * u->imm);                                               \
+        NEXT;                                                                                      \
+    }
+H_IMUL_NF(16)
+H_IMUL_NF(32)
+H_IMUL_NF(64)
+uop_fn *const h_imul2[2][4] = {
+    {NULL, imul2_16, imul2_32, imul2_64}, {NULL, imul2_16_nf, imul2_32_nf, imul2_64_nf},
+};
+uop_fn *const h_imul3[2][4] = {
+    {NULL, imul3_16, imul3_32, imul3_64}, {NULL, imul3_16_nf, imul3_32_nf, imul3_64_nf},
+};
+
+static HANDLER(mul32_nf)
+{
+    uint64_t r = (uint64_t)(uint32_t)RAX * R32(u->s);
+
+    RAX = (uint32_t)r;
+    RDX = r >> 32;
+    NEXT;
+}
+
+static HANDLER(mul64_nf)
+{
+    unsigned __int128 r = (unsigned __int128)RAX * R64(u->s);
+
+    RAX = (uint64_t)r;
+    RDX = (uint64_t)(r >> 64);
+    NEXT;
+}
+uop_fn *const h_mul_nf[4] = {NULL, NULL, mul32_nf, mul64_nf};
 
 /* ---- DIV, IDIV ---- */
 

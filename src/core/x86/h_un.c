@@ -187,6 +187,26 @@ uop_fn *const h_shift[SH_OPS][4][4] = {
     SHIFT_ROW(shl), SHIFT_ROW(shr), SHIFT_ROW(shl), SHIFT_ROW(sar),
 };
 
+/* All flags are written, so none is loaded first. */
+#define H_SHIFT_IMM(S, sfx, T, op)                                                                 \
+    static HANDLER(op##S##_imm)                                                                    \
+    {                                                                                              \
+        uint64_t f = 0;                                                                            \
+        T a = R##S(u->d);                                                                          \
+        __asm__(#op sfx " %%cl, %0\n\t" FL_SAVE : "+r"(a), "+&a"(f) : "c"((uint8_t)u->imm) : "cc"); \
+        SET##S(u->d, a);                                                                           \
+        fl = f;                                                                                    \
+        NEXT;                                                                                      \
+    }
+ALL_SIZES(H_SHIFT_IMM, shl)
+ALL_SIZES(H_SHIFT_IMM, shr)
+ALL_SIZES(H_SHIFT_IMM, sar)
+#define SHIFT_IMM_ROW(op) {op##8_imm, op##16_imm, op##32_imm, op##64_imm}
+uop_fn *const h_shift_imm[SH_OPS][4] = {
+    [SH_SHL] = SHIFT_IMM_ROW(shl), [SH_SHR] = SHIFT_IMM_ROW(shr), [SH_SAL] = SHIFT_IMM_ROW(shl),
+    [SH_SAR] = SHIFT_IMM_ROW(sar),
+};
+
 /* By an immediate of 1 to 31 or 63 (masked by the translator), flags dead. */
 #define H_SHIFT_NF(name, S, EXPR)                                                                  \
     static HANDLER(name##S##_nf)                                                                   \

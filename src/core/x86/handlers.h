@@ -25,6 +25,7 @@ extern uop_fn *const h_alu_lock[ALU_XOR + 1][4][2]; /* MR, MI; base+disp only */
 extern uop_fn *const h_un[2][UN_OPS][4][3]; /* R, M, X */
 extern uop_fn *const h_un_lock[UN_OPS][4];
 extern uop_fn *const h_shift[SH_OPS][4][4]; /* R by imm, R by CL, M by imm, M by CL */
+extern uop_fn *const h_shift_imm[SH_OPS][4]; /* SHL SHR SAR of R by an imm that is not 0 */
 extern uop_fn *const h_shift_nf[SH_OPS][4];  /* R by imm, 32 and 64 bits; may be NULL */
 extern uop_fn *const h_shd[2][4][4];         /* SHLD, SHRD; forms as h_shift; s: source */
 
@@ -52,8 +53,9 @@ HANDLER(h_cqo);
 
 /* h_muldiv.c: operand in register s (memory operands are loaded to tmp first). */
 extern uop_fn *const h_mul[4], *const h_imul1[4], *const h_div[4], *const h_idiv[4];
-extern uop_fn *const h_imul2[4]; /* d = s * d */
-extern uop_fn *const h_imul3[4]; /* d = s * imm */
+extern uop_fn *const h_mul_nf[4];   /* may be NULL */
+extern uop_fn *const h_imul2[2][4]; /* [nf]; d = s * d */
+extern uop_fn *const h_imul3[2][4]; /* [nf]; d = s * imm */
 HANDLER(h_aam);
 HANDLER(h_aad);
 HANDLER(h_daa);
@@ -101,6 +103,10 @@ HANDLER(h_jmp_linked);
 HANDLER(h_jmp_cross);
 extern uop_fn *const h_jcc[16]; /* not taken: the next uop, an h_jmp to the next instruction */
 extern uop_fn *const h_jcc_linked[16], *const h_jcc_cross[16];
+/* h_fused.c: a compare or test and the jump behind it:
+ * [op][RR, RI][32, 64][cc][unlinked, linked, cross]. */
+enum fused_op { FUSED_CMP, FUSED_TEST, FUSED_OPS };
+extern uop_fn *const h_fused[FUSED_OPS][2][2][16][3];
 HANDLER(h_call);     /* pushes aux bytes, jumps as h_jmp */
 HANDLER(h_call64);
 HANDLER(h_call64_linked);

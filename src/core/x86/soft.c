@@ -256,6 +256,9 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
     }
     if (e->tag == (lin & ~0xfffull)) {
         hpage = e->host;
+        b = c->jc[jc_slot(lin)];
+        if (b->lin == lin && b->mode == mode && b->hpage == hpage)
+            return b;
         pa = page_pa(c->vm, hpage);
     } else {
         hpage = mmu_fetch_page(c, lin, &pa);
@@ -275,7 +278,7 @@ static void remember(struct scpu *c, struct block *b)
     if (!(b->flags & BLOCK_SPAN) && b->hpage != c->vm->ones) {
         c->jc[jc_slot(b->lin0)] = b;
         if (c->link_from)
-            block_link(c->link_from, b);
+            block_link(c->vm, c->link_from, b);
         if (c->link_dead && c->link_dead->lin0 == b->lin0 && c->link_dead->mode == b->mode &&
             c->link_dead->pa == b->pa)
             __atomic_store_n(&c->link_dead->successor, b, __ATOMIC_RELEASE);

@@ -315,7 +315,8 @@ static void group9(struct xl *x)
 static void imul2(struct xl *x)
 {
     uint8_t ofs = xl_rm_value(x, x->i.opsize);
-    struct uop *u = xl_emit(x, h_imul2[xl_size(x->i.opsize)], FU_MERGE);
+    unsigned sz = xl_size(x->i.opsize);
+    struct uop *u = xl_emit_nf(x, h_imul2[0][sz], h_imul2[1][sz], FU_MERGE);
 
     u->s = ofs;
     u->d = xl_reg(x, x->i.reg, x->i.opsize);

@@ -117,7 +117,7 @@ static void group3(struct xl *x)
     default: f = h_idiv[s]; break;
     }
     ofs = xl_rm_value(x, bytes);
-    xl_emit(x, f, FU_MERGE)->s = ofs;
+    xl_emit_nf(x, f, sub == 4 ? h_mul_nf[s] : NULL, FU_MERGE)->s = ofs;
 }
 
 static void shift(struct xl *x)
@@ -130,12 +130,14 @@ static void shift(struct xl *x)
 
     if (x->i.mod == 3) {
         uop_fn *nf = !by_cl && count && bytes >= 4 ? h_shift_nf[sub][s] : NULL;
+        uop_fn *f;
         enum flag_use use = by_cl || count == 0 ? FU_MERGE
                             : sub == SH_RCL || sub == SH_RCR ? FU_CARRY : rotate ? FU_MERGE : FU_WRITE;
 
         if (sub == SH_RCL || sub == SH_RCR)
             use = FU_CARRY;
-        u = xl_emit_nf(x, h_shift[sub][s][by_cl], nf, use);
+        f = use == FU_WRITE ? h_shift_imm[sub][s] : h_shift[sub][s][by_cl];
+        u = xl_emit_nf(x, f, nf, use);
         u->d = xl_reg(x, x->i.rm, bytes);
     } else {
         xl_mem(x, bytes, true, false);
@@ -149,7 +151,8 @@ static void imul3(struct xl *x)
 {
     unsigned bytes = x->i.opsize;
     uint8_t ofs = xl_rm_value(x, bytes);
-    struct uop *u = xl_emit(x, h_imul3[xl_size(bytes)], FU_MERGE);
+    unsigned sz = xl_size(bytes);
+    struct uop *u = xl_emit_nf(x, h_imul3[0][sz], h_imul3[1][sz], FU_MERGE);
 
     u->s = ofs;
     u->d = xl_reg(x, x->i.reg, bytes);
@@ -404,11 +407,40 @@ static void set_target(struct xl *x, struct uop *u)
     u->aux = x->i.opsize;
 }
 
+/* Makes one uop of the compare that was just emitted and this jump. */
+static bool fuse_jcc(struct xl *x, unsigned cc)
+{
+    static const uint8_t op[FUSED_OPS] = {[FUSED_CMP] = ALU_CMP, [FUSED_TEST] = ALU_TEST};
+    struct uop *u = x->n ? &x->u[x->n - 1] : NULL;
+
+    if (!u || x->i.opsize == 2 || u->off + u->len != x->off)
+        return false;
+    for (unsigned k = 0; k < FUSED_OPS * 4; k++) {
+        unsigned form = k >> 1 & 1, wide = k & 1, o = k >> 2;
+
+        if (u->f != h_alu[0][op[o]][2 + wide][form ? F_RI : F_RR])
+            continue;
+        if (form && u->imm != (uint64_t)(int64_t)(int16_t)u->imm)
+            return false;
+        if (form) {
+            u->s = (uint8_t)u->imm;
+            u->b = (uint8_t)(u->imm >> 8);
+        }
+        u->f = h_fused[o][form][wide][cc][0];
+        u->imm = 0;
+        u->len = (uint8_t)(u->len + x->i.len);
+        set_target(x, u);
+        x->info[x->n - 1].branch = true;
+        x->end = true;
+        return true;
+    }
+    return false;
+}
+
 void xl_jcc(struct xl *x, unsigned cc)
 {
-    struct uop *u = xl_branch(x, h_jcc[cc]);
-
-    set_target(x, u);
+    if (!fuse_jcc(x, cc))
+        set_target(x, xl_branch(x, h_jcc[cc]));
     xl_jump_next(x);
 }
 
