@@ -116,6 +116,9 @@ static void forgive_stored(const struct form *f, const struct orc_case *oc)
         forgive(oc, small ? 12 : 24, 2);
         break;
     case ZYDIS_MNEMONIC_FXSAVE:
+        forgive(oc, 12, 2);
+        forgive(oc, 20, 2);
+        /* fall through */
     case ZYDIS_MNEMONIC_FXSAVE64:
         forgive(oc, 28, 4);
         break;

@@ -20,11 +20,13 @@ struct options {
     const char *only; /* mnemonic */
     unsigned show;    /* differences printed per mnemonic */
     bool verbose;
+    unsigned sequences; /* per pass, in 64-bit mode */
+    bool sequences_only;
     bool cases; /* say ok or not ok, as tests/run counts */
 };
 
 struct tally {
-    uint64_t forms, states, faults, hidden, skipped, unknown, differ, undefined, hangs, no_equivalent;
+    uint64_t forms, states, faults, hidden, skipped, unknown, differ, undefined, hangs, no_equivalent, sequence_states;
 };
 
 /* Differences by mnemonic, so that one bug does not hide the next. */
@@ -148,11 +150,54 @@ static bool run_mode(enum orc_mode m, uint64_t seed, const struct options *o, ui
     return in_time;
 }
 
+struct sequence_ctx {
+    const struct options *o;
+    struct tally *t;
+};
+
+static bool sequence_done(void *arg, const struct form *f, const struct orc_case *oc, const struct orc_result *host,
+                          const struct verdict *v)
+{
+    struct sequence_ctx *c = arg;
+
+    c->t->states++;
+    c->t->sequence_states++;
+    c->t->faults += host->vec >= 0;
+    if (v->same)
+        return true;
+    c->t->differ++;
+    if (seen[ZYDIS_MNEMONIC_INVALID]++ < c->o->show) {
+        printf("SEQUENCE\n");
+        for (unsigned at = 0; at < oc->len;) {
+            ZydisDisassembledInstruction d;
+            if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, ORC_CODE + oc->at + at,
+                                                    oc->bytes + at, oc->len - at, &d)))
+                break;
+            printf("  %#llx  %s\n", ORC_CODE + oc->at + at, d.text);
+            at += d.info.length;
+        }
+        print_difference(f, oc, v);
+    }
+    return false;
+}
+
+static bool run_sequences(uint64_t seed, const struct options *o, struct tally *t)
+{
+    struct sequence_ctx c = {o, t};
+    uint64_t before = t->differ;
+
+    sequence_run(seed, o->sequences, sequence_done, &c);
+    if (o->cases)
+        printf("%s cpu_runs_sequences_as_the_host_does\n", t->differ == before ? "ok" : "not ok");
+    return true;
+}
+
 static void print_summary(const struct tally *t, const struct options *o, double seconds)
 {
     printf("forms %llu (of which %llu no instruction), not advertised %llu, left out %llu\n",
            (unsigned long long)t->forms, (unsigned long long)t->unknown, (unsigned long long)t->hidden,
            (unsigned long long)t->skipped);
+    printf("of the states, %llu of sequences of instructions\n", (unsigned long long)t->sequence_states);
     printf("states %llu, faults among them %llu, hangs %llu, %.1f s\n", (unsigned long long)t->states,
            (unsigned long long)t->faults, (unsigned long long)t->hangs, seconds);
     if (t->no_equivalent)
@@ -170,7 +215,7 @@ static void print_summary(const struct tally *t, const struct options *o, double
 static void usage(void)
 {
     fputs("usage: oracle [--seed N] [--states N] [--seconds N | --forever] [--mode 64|32|16]...\n"
-          "              [--only MNEMONIC] [--show N] [--verbose] [--cases]\n"
+          "              [--only MNEMONIC] [--show N] [--verbose] [--cases] [--sequences N]\n"
           "Runs every instruction form on the host's CPU and on ours and compares the results.\n"
           "Exit status: 0 no difference, 1 differences, 2 usage, 77 not possible here.\n",
           stderr);
@@ -182,7 +227,8 @@ static void parse(struct options *o, int argc, char **argv)
     static const struct option longopts[] = {
         {"seed", 1, NULL, 's'}, {"states", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'}, {"forever", 0, NULL, 'f'},
         {"mode", 1, NULL, 'm'}, {"only", 1, NULL, 'o'}, {"show", 1, NULL, 'd'}, {"verbose", 0, NULL, 'v'},
-        {"cases", 0, NULL, 'c'}, {0},
+        {"cases", 0, NULL, 'c'}, {"sequences", 1, NULL, 'q'},
+        {"sequences-only", 0, NULL, 'Q'}, {0},
     };
     int c;
 
@@ -196,18 +242,20 @@ static void parse(struct options *o, int argc, char **argv)
         case 'd': o->show = (unsigned)atoi(optarg); break;
         case 'v': o->verbose = true; break;
         case 'c': o->cases = true; break;
+        case 'q': o->sequences = (unsigned)atoi(optarg); break;
+        case 'Q': o->sequences_only = true; break;
         case 'm': o->modes[atoi(optarg) == 64 ? ORC_64 : atoi(optarg) == 32 ? ORC_32 : ORC_16] = true; break;
         default: usage();
         }
     if (optind != argc)
         usage();
-    if (!o->modes[0] && !o->modes[1] && !o->modes[2])
+    if (!o->modes[0] && !o->modes[1] && !o->modes[2] && !o->sequences_only)
         o->modes[0] = o->modes[1] = o->modes[2] = true;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {.seed = 1, .states = 8, .show = 2};
+    struct options o = {.seed = 1, .states = 8, .show = 2, .sequences = 20000};
     struct tally t = {0};
     bool in_time = true;
 
@@ -224,6 +272,8 @@ int main(int argc, char **argv)
             if (o.modes[m])
                 in_time = in_time && run_mode(m, o.seed, &o, deadline, &t);
         }
+        if (in_time && o.sequences)
+            run_sequences(o.seed, &o, &t);
         o.seed++;
     } while ((o.forever || o.seconds) && in_time);
     print_summary(&t, &o, (double)(now_ns() - start) / 1e9);

@@ -20,7 +20,7 @@ struct aim {
     bool stack_bound; /* displacement must be small */
 };
 
-static int reg_index(ZydisRegister reg)
+int reg_index(ZydisRegister reg)
 {
     ZydisRegisterClass c = ZydisRegisterGetClass(reg);
     int id = ZydisRegisterGetId(reg);

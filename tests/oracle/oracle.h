@@ -127,12 +127,22 @@ void form_disasm(const struct form *f, const uint8_t *bytes, char *out, size_t n
  * are where something interesting happens. */
 void operands_fill(const struct form *f, struct rng *r, struct orc_case *oc);
 
+int reg_index(ZydisRegister reg); /* 0-15 of a general register, else -1 */
+
 /* compare.c: true if equal; else a report of at most `room` bytes in `text`. */
 struct verdict {
     bool same;
     bool undefined_differs; /* only in flags that the manuals leave undefined */
     char text[4096];
 };
+struct verdict;
+
+/* sequence.c: `count` sequences of instructions in 64-bit code. `report` gets each result; false: on to
+ * the next sequence. */
+typedef bool sequence_report(void *arg, const struct form *f, const struct orc_case *oc, const struct orc_result *host,
+                             const struct verdict *v);
+void sequence_run(uint64_t seed, unsigned count, sequence_report *report, void *arg);
+
 void compare(const struct form *f, const struct orc_case *oc, const struct orc_result *native,
              const struct orc_result *soft, struct verdict *v);
 
