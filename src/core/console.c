@@ -32,6 +32,8 @@ struct console *console_new(void)
         free(c);
         return NULL;
     }
+    /* a huge page for the first byte would cost each guest 2 MiB */
+    madvise(c->ring, CONSOLE_RING_BYTES, MADV_NOHUGEPAGE);
     return c;
 }
 
