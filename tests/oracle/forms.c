@@ -272,6 +272,21 @@ static bool has_segment_operand(const struct form *f)
     return false;
 }
 
+/* FS:[disp32] cannot be aimed at the arena. */
+static bool addresses_fs_alone(const struct form *f)
+{
+    for (unsigned i = 0; i < f->insn.operand_count; i++) {
+        const ZydisDecodedOperand *op = &f->ops[i];
+        if (f->mode == ORC_64 && op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->mem.segment == ZYDIS_REGISTER_FS &&
+            op->mem.type != ZYDIS_MEMOP_TYPE_AGEN && f->insn.address_width != 64)
+            return true;
+        if (f->mode == ORC_64 && op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->mem.segment == ZYDIS_REGISTER_FS &&
+            op->mem.type != ZYDIS_MEMOP_TYPE_AGEN && reg_index(op->mem.base) < 0 && reg_index(op->mem.index) < 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *skip_reason(const struct form *f)
 {
     for (unsigned i = 0; i < sizeof skips / sizeof skips[0]; i++)
@@ -279,6 +294,8 @@ static const char *skip_reason(const struct form *f)
             return skips[i].why;
     if (f->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return "far transfer";
+    if (addresses_fs_alone(f))
+        return "FS is this process' own: nothing near it is safe to touch";
     if (has_segment_operand(f))
         return "loads the host's segment registers";
     return NULL;

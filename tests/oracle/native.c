@@ -234,7 +234,7 @@ int native_init(void)
     ctx->flat = SEL_DS32;
     ctx->seg = SEL_DS16;
     trap_signals();
-    run.gs_base = 0x123456789a0;
+    run.gs_base = 0x6ffff9a0; /* the arena is within reach of a displacement */
     syscall(SYS_arch_prctl, ARCH_SET_GS, run.gs_base);
     syscall(SYS_arch_prctl, ARCH_GET_FS, &run.fs_base);
     run.has[ORC_64] = true;

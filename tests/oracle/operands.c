@@ -157,7 +157,7 @@ static void solve(struct aim *a, const ZydisDecodedOperand *op, uint64_t target)
     if (base >= 0 && a->fixed >> base & 1)
         a->stack_bound = true;
     uint64_t disp = explicit ? (uint64_t)pick_disp(a) : 0;
-    if (index >= 0 && index != base && a->stack_bound && !(a->fixed >> index & 1))
+    if (base >= 0 && index >= 0 && index != base && a->stack_bound && !(a->fixed >> index & 1))
         set_gpr(a, index, rng_below(a->r, 16), 64);
     if (index >= 0 && (base < 0 || index == base)) {
         unsigned times = scale + (base >= 0);
@@ -379,6 +379,8 @@ void operands_fill(const struct form *f, struct rng *r, struct orc_case *oc)
         return;
     }
     oc->in.gpr[X86_RSP] = arena_base(oc) + 0x800 + rng_below(r, 0x1000);
+    /* A bit offset in the base register goes far: not too far, for the sake of this process. */
+    a.stack_bound = f->insn.meta.category == ZYDIS_CATEGORY_BITBYTE;
     pick_immediates(&a);
     for (unsigned i = f->insn.operand_count; i-- > 0;) /* hidden ones first */
         aim_memory(&a, &f->ops[i]);
