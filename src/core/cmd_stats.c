@@ -54,15 +54,18 @@ static void json_vcpus(struct json_out *j, const struct guest *g, const struct v
     jout_end(j, ']');
 }
 
-static void json_cpu(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+static void json_cpu(struct json_out *j, struct guest *g, const struct vm_stats *st)
 {
+    struct sched_info i;
+
+    session_sched(g->session, g, st, &i);
     jout_begin(j, "cpu", '{');
-    jout_u64(j, "share", g->c->share);
-    jout_u64(j, "cap", g->c->cap_pct);
-    jout_null(j, "entitlement"); /* known to the governor, when there is one */
-    jout_num(j, "got", is_up(g) ? st->cpu : NAN, 4);
-    jout_str(j, "reason", vm_state(g->vm) == VM_PAUSED ? "paused" : NULL);
-    jout_num(j, "seconds", (double)st->cpu_ns / 1e9, 3);
+    jout_u64(j, "share", i.share);
+    jout_u64(j, "cap", i.cap_pct);
+    jout_num(j, "entitlement", i.entitlement, 4);
+    jout_num(j, "got", i.got, 4);
+    jout_str(j, "reason", sched_reason_name(i.reason));
+    jout_num(j, "seconds", i.used_seconds, 3);
     jout_end(j, '}');
 }
 
@@ -118,7 +121,7 @@ static void json_disks(struct json_out *j, const struct vm_stats *st)
     jout_end(j, ']');
 }
 
-static void json_guest(struct json_out *j, const struct guest *g, const struct vm_stats *st)
+static void json_guest(struct json_out *j, struct guest *g, const struct vm_stats *st)
 {
     jout_begin(j, NULL, '{');
     jout_str(j, "name", g->c->name);

@@ -13,6 +13,7 @@
 
 #include "core/events.h"
 #include "core/lab.h"
+#include "core/sched_info.h"
 #include "core/undo.h"
 #include "core/vm.h"
 
@@ -101,6 +102,9 @@ void session_remove(struct session *s, struct guest *g);
 
 /* CPU affinity of a guest's threads, from pins and the lab's CPUs; called at every start. */
 int session_apply_pins(struct session *s, struct guest *g, struct err *e);
+
+/* What a guest should get of the processors and what it got; `st` is a fresh copy of its figures. */
+void session_sched(struct session *s, struct guest *g, const struct vm_stats *st, struct sched_info *out);
 
 /* A command that will be run `from_now_ns` later; what it says goes to session_output. -ENOSPC. */
 enum { SESSION_PLANS_MAX = 64 };

@@ -5,6 +5,7 @@
  * session.c        the object, its loop, its end
  * session_guest.c  guests come and go, what their VMs tell
  * session_start.c  order of starts, memory that fits, processors
+ * session_sched.c  what guests get of the processors
  * session_watch.c  who listens to consoles
  * session_plan.c   commands for later
  */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * sched_info: what a guest should get of the host's processors, what it got, and why (DESIGN §4).
+ */
+#ifndef RUCHE_CORE_SCHED_INFO_H
+#define RUCHE_CORE_SCHED_INFO_H
+
+#include <stdint.h>
+
+/* What held a guest at what it got, in one word. */
+enum sched_reason {
+    SCHED_NONE,   /* nothing: it ran all it could, or it is not known */
+    SCHED_IDLE,   /* it did not want more */
+    SCHED_SHARE,  /* others' shares */
+    SCHED_CAP,    /* its own cap */
+    SCHED_HOST,   /* others on the host than our guests */
+    SCHED_PAUSED, /* a person */
+    SCHED_REASONS
+};
+
+/* "idle", "share", ...; NULL for SCHED_NONE. */
+const char *sched_reason_name(enum sched_reason r);
+
+struct sched_info {
+    unsigned share, cap_pct;
+    double entitlement;        /* host CPUs, mean over the last interval; NAN: not known */
+    double got;                /* host CPUs used over it, I/O threads included; NAN: not known */
+    enum sched_reason reason;
+    const char *mechanism;     /* what divides: "slots", "cgroup", "none"; lives for ever */
+    double used_seconds;       /* CPU time, cumulative */
+};
+
+#endif
