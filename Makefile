@@ -26,7 +26,7 @@ UNIT    := $(wildcard tests/unit/test_*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 
 # Parts with rules of their own: generated sources, tiny guests.
--include src/devices/devices.mk src/core/x86/x86.mk guests/guests.mk
+-include src/devices/devices.mk src/core/x86/x86.mk guests/guests.mk man/man.mk
 
 LIBOBJ  := $(patsubst %.c,$(V)/%.o,$(CORE) $(DEVICES) $(UI)) $(EXTRA_OBJ)
 UNITBIN := $(patsubst tests/unit/%.c,$(V)/tests/%,$(UNIT))
@@ -36,7 +36,7 @@ FUZZSRC := $(CORE) $(DEVICES)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny deps install format tidy layers clean units fuzzers
+.PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny man deps install format tidy layers clean units fuzzers
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
 
@@ -135,14 +135,16 @@ build/bench/blkbench: tests/bench/blkbench.c
 	@mkdir -p $(@D)
 	musl-gcc -O2 -Wall -static -o $@ $<
 
-install: all ## install below PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ruche $(DESTDIR)$(PREFIX)/share/man/man1 \
-	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ruche
-	install -m644 $(wildcard build/guests/vmlinuz build/guests/initrd.gz) $(TINY) $(DESTDIR)$(PREFIX)/share/ruche/
-	install -m644 $(wildcard man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m644 $(wildcard man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5/
-	install -m644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ruche
+INSTALL_TO := $(DESTDIR)$(PREFIX)
+
+install: all man ## install below PREFIX (/usr/local); DESTDIR goes before it
+	install -d $(addprefix $(INSTALL_TO)/,bin share/ruche/tiny share/man/man1 share/man/man5 share/bash-completion/completions)
+	install -m755 $(BIN) $(INSTALL_TO)/bin/ruche
+	install -m644 $(TINY) $(INSTALL_TO)/share/ruche/tiny/
+	for f in $(wildcard build/guests/vmlinuz build/guests/initrd.gz); do install -m644 $$f $(INSTALL_TO)/share/ruche/ || exit; done
+	install -m644 $(MAN1) $(INSTALL_TO)/share/man/man1/
+	install -m644 $(MAN5) $(INSTALL_TO)/share/man/man5/
+	install -m644 scripts/completion.bash $(INSTALL_TO)/share/bash-completion/completions/ruche
 
 format: ## clang-format the sources
 	clang-format -i $(CORE) $(DEVICES) $(UI) src/main.c $(wildcard src/*/*.h src/*/*/*.h)

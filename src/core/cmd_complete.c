@@ -162,3 +162,17 @@ size_t cmd_complete(struct session *s, const char *line, size_t point,
     words_free(&w);
     return start;
 }
+
+static void say_word(void *arg, const char *word, bool space)
+{
+    (void)space;
+    cmd_printf(arg, "%s\n", word);
+}
+
+void exec_complete(struct cmd_run *r)
+{
+    const char *line = r->p.arg[0] ? r->p.arg[0] : "";
+
+    cmd_complete(r->session, line, strlen(line), say_word, r);
+    cmd_done(r, CMD_DONE);
+}

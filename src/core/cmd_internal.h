@@ -131,6 +131,7 @@ void exec_wait(struct cmd_run *r);
 void exec_at(struct cmd_run *r);
 void exec_undo(struct cmd_run *r);
 void exec_help(struct cmd_run *r);
+void exec_complete(struct cmd_run *r);
 void exec_quit(struct cmd_run *r);
 
 #endif

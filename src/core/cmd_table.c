@@ -191,6 +191,11 @@ static const struct cmd table[] = {
      .args = {{"COMMAND", ARG_COMMAND, true, false, NULL}},
      .opts = {{"--man", NULL, NULL, "the table as a section of a man page"}}},
 
+    {.name = "complete", .exec = exec_complete,
+     .help = "list what could stand at the end of a line",
+     .more = "One word a line; for shells: `ruche ctl complete 'stats we'`. LINE is one word, in quotes.",
+     .args = {{"LINE", ARG_WORD, true, false, NULL}}},
+
     {.name = "quit", .alias = "exit", .exec = exec_quit, .flags = CMD_DESTRUCTIVE,
      .help = "stop all guests and end",
      .args = {{"STATUS", ARG_WORD, true, false, NULL}}},
