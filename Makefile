@@ -11,7 +11,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 VERSION := 0.1
-PKGS    := ncursesw readline libcap libseccomp yaml-0.1 json-c liblzma libzstd zlib liblz4
+PKGS    := ncursesw readline vterm libcap libseccomp yaml-0.1 json-c liblzma libzstd zlib liblz4
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 CFLAGS  := -std=gnu11 $(OPT) -g $(WARN) -fno-strict-aliasing -pthread
 CPPFLAGS = -D_GNU_SOURCE -DRUCHE_VERSION='"$(VERSION)"' -DRUCHE_PREFIX='"$(PREFIX)"' \
@@ -32,7 +32,7 @@ LIBOBJ  := $(patsubst %.c,$(V)/%.o,$(CORE) $(DEVICES) $(UI)) $(EXTRA_OBJ)
 UNITBIN := $(patsubst tests/unit/%.c,$(V)/tests/%,$(UNIT))
 KVMBIN  := $(patsubst tests/kvm/%.c,$(V)/kvm/%,$(wildcard tests/kvm/*.c))
 FUZZBIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ))
-FUZZSRC := $(CORE) $(DEVICES)
+FUZZSRC := $(CORE) $(DEVICES) $(wildcard src/ui/guard.c src/ui/emu*.c)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
