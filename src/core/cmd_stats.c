@@ -66,6 +66,7 @@ static void json_cpu(struct json_out *j, struct guest *g, const struct vm_stats 
     jout_num(j, "got", i.got, 4);
     jout_str(j, "reason", sched_reason_name(i.reason));
     jout_num(j, "seconds", i.used_seconds, 3);
+    jout_num(j, "mips", is_up(g) && st->mips >= 0 ? st->mips : NAN, 1);
     jout_end(j, '}');
 }
 
@@ -255,6 +256,8 @@ static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
     if (is_up(g))
         cmd_printf(r, ", %.1f%% of one CPU over the last %.1f s, %s exits/s", st->cpu * 100, st->interval_s,
                    units_fmt_count(rate, st->exit_rate));
+    if (is_up(g) && st->mips >= 0)
+        cmd_printf(r, ", %.0f MIPS", st->mips);
     cmd_printf(r, ", %.1f s of CPU time in all\n", (double)st->cpu_ns / 1e9);
     columns_init(&c, ">VCPU|" LEDGER_HEAD "|>EXITS");
     for (unsigned i = 0; i < st->vcpus; i++) {

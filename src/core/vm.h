@@ -119,6 +119,7 @@ struct vcpu_stats {
     uint64_t cpu_ns;                   /* CPU time of its thread, cumulative */
     uint64_t exits[EXIT_REASONS], exit_ns[EXIT_REASONS], exit_p99_ns[EXIT_REASONS];
     double exit_rate[EXIT_REASONS];    /* per second, last interval */
+    double mips;                       /* guest instructions, million per second; -1: not known (KVM) */
 };
 
 struct vm_stats {
@@ -130,6 +131,7 @@ struct vm_stats {
     uint64_t io_cpu_ns;
     uint64_t exits, memory_resident_bytes;
     double exit_rate;
+    double mips;       /* sum over the vCPUs; -1: the engine does not count instructions */
     bool balloon;
     struct balloon_stats balloon_stats;
     unsigned ndisks;

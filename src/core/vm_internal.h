@@ -72,6 +72,7 @@ struct vcpu {
     /* main's: raw readings at the last sample */
     struct vcpu_raw {
         uint64_t ledger_ns[LEDGER_STATES], cpu_ns, delay_ns, poll_ns, handled_ns;
+        uint64_t insns; /* UINT64_MAX: the engine does not count them */
         uint64_t exits[EXIT_REASONS];
     } raw;
     int schedstat; /* fd or -1; machine's */

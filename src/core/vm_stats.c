@@ -52,16 +52,20 @@ uint64_t vm_device_threads_cpu_ns(const struct vm *vm)
     return ns;
 }
 
-static uint64_t vcpu_poll_ns(struct vcpu *v)
+/* What only the engine knows: KVM's halt polling time, the software CPU's instructions. */
+static void read_engine(struct vcpu *v, struct vcpu_raw *r)
 {
     struct kstat k[KSTATS_MAX];
     unsigned n = v->vm->accel->vcpu_kstats ? v->vm->accel->vcpu_kstats(v->av, k, KSTATS_MAX) : 0;
-    uint64_t ns = 0;
 
-    for (unsigned i = 0; i < n; i++)
+    r->poll_ns = 0;
+    r->insns = UINT64_MAX;
+    for (unsigned i = 0; i < n; i++) {
         if (strcmp(k[i].name, "halt_poll_success_ns") == 0 || strcmp(k[i].name, "halt_poll_fail_ns") == 0)
-            ns += k[i].value;
-    return ns;
+            r->poll_ns += k[i].value;
+        else if (strcmp(k[i].name, "insns") == 0)
+            r->insns = k[i].value;
+    }
 }
 
 static void read_raw(struct vcpu *v, uint64_t now, struct vcpu_raw *r, bool *ready_known)
@@ -69,7 +73,7 @@ static void read_raw(struct vcpu *v, uint64_t now, struct vcpu_raw *r, bool *rea
     ledger_read(&v->ledger, now, r->ledger_ns);
     r->cpu_ns = thread_cpu_ns(v->thread);
     r->delay_ns = vcpu_read_delay_ns(v, ready_known);
-    r->poll_ns = vcpu_poll_ns(v);
+    read_engine(v, r);
     r->handled_ns = 0;
     for (int i = 0; i < EXIT_REASONS; i++) {
         r->exits[i] = atomic_load_explicit(&v->exits.count[i], memory_order_relaxed);
@@ -136,6 +140,7 @@ static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
         s->exit_ns[k] = v->exits.ns[k];
         s->exit_rate[k] = (double)sub(r.exits[k], v->raw.exits[k]) / seconds;
     }
+    s->mips = r.insns == UINT64_MAX ? -1 : (double)sub(r.insns, v->raw.insns) / 1e6 / seconds;
     s->cpu_ns = v->cpu_base_ns + r.cpu_ns;
     v->raw = r;
 }
@@ -148,11 +153,13 @@ static void sample_down(struct vm *vm)
 
         memset(s->ledger, 0, sizeof s->ledger);
         memset(s->exit_rate, 0, sizeof s->exit_rate);
+        s->mips = -1;
         s->cpu_ns = vm->vcpu[i].cpu_base_ns;
     }
     vm->stats->memory_resident_bytes = 0;
     vm->stats->balloon = false;
     vm->stats->cpu = vm->stats->exit_rate = 0;
+    vm->stats->mips = -1;
 }
 
 static void sample_up(struct vm *vm, uint64_t now, double seconds)
@@ -164,9 +171,11 @@ static void sample_up(struct vm *vm, uint64_t now, double seconds)
     s->io_cpu_ns = vm->io_cpu_base_ns + io;
     s->cpu_ns = s->io_cpu_ns;
     s->exits = 0;
+    s->mips = vm->nvcpus ? 0 : -1;
     for (unsigned i = 0; i < vm->nvcpus; i++) {
         sample_vcpu(vm, i, now, seconds);
         s->cpu_ns += s->vcpu[i].cpu_ns;
+        s->mips = s->vcpu[i].mips < 0 ? -1 : s->mips + s->vcpu[i].mips;
         for (int k = 0; k < EXIT_REASONS; k++)
             s->exits += s->vcpu[i].exits[k];
     }
@@ -203,7 +212,7 @@ void vm_stats_restart(struct vm *vm)
     for (unsigned i = 0; i < vm->nvcpus; i++) {
         struct vcpu *v = &vm->vcpu[i];
 
-        v->raw.cpu_ns = v->raw.delay_ns = v->raw.poll_ns = 0; /* new threads */
+        v->raw.cpu_ns = v->raw.delay_ns = v->raw.poll_ns = v->raw.insns = 0; /* new threads */
     }
     if (vm->machine_up)
         vm_sample(vm);

@@ -66,7 +66,7 @@ HANDLER(leave_to_link);
         ENTER(t_);                                                                                 \
     } while (0)
 
-#define COUNT_INSNS (c->stats.insns += u->x)
+#define COUNT_INSNS scpu_count(c, insns, u->x)
 
 /* To an instruction pointer known only now. */
 #define JUMP_IP(ip_)                                                                               \

@@ -83,6 +83,7 @@ static void kill_locked(struct svm *vm, struct block *b)
     unsigned i = bucket_of(b->pa, b->mode);
     struct block *p = atomic_load(&vm->buckets[i]);
 
+    atomic_fetch_add_explicit(&vm->dropped, 1, memory_order_relaxed);
     __atomic_store_n(&b->lin, ~0ull, __ATOMIC_RELAXED);
     __atomic_store_n(&b->u[0].f, h_dead, __ATOMIC_RELEASE);
     if (p == b) {
@@ -169,6 +170,7 @@ void code_flush_stopped(struct svm *vm)
         struct block *b = atomic_load(&vm->buckets[i]);
 
         for (; b; b = b->hash_next) {
+            atomic_fetch_add_explicit(&vm->dropped, 1, memory_order_relaxed);
             uint64_t pages[2] = {b->pa, b->flags & BLOCK_SPAN ? b->pa2 : b->pa};
 
             for (int k = 0; k < 2; k++) {
@@ -341,7 +343,7 @@ struct block *code_build(struct scpu *c, uint64_t lin, uint64_t mode, uint8_t *h
 
     if (pool_full(c))
         return NULL;
-    c->stats.blocks_decoded++;
+    scpu_count(c, blocks_decoded, 1);
     pthread_mutex_lock(&vm->code_lock);
     b = code_find(vm, lin, mode, pa);
     if (!b)

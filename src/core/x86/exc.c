@@ -299,8 +299,8 @@ void exc_deliver(struct scpu *c)
         struct exc next;
 
         c->exc.kind = EXC_NONE;
-        c->stats.exceptions += e.kind == EXC_FAULT;
-        c->stats.page_faults += page_fault(&e);
+        scpu_count(c, exceptions, e.kind == EXC_FAULT);
+        scpu_count(c, page_faults, page_fault(&e));
         if (e.kind == EXC_FAULT && e.has_err && !(c->cr0 & CR0_PE))
             e.has_err = false;
         if (deliver(c, &e) == 0)

@@ -271,7 +271,7 @@ static bool cr3_write(struct scpu *c, uint64_t v)
     if (scpu_long_mode(c) && v >> MMU_PHYS_BITS)
         return false;
     c->cr3 = v;
-    c->stats.cr3_writes++;
+    scpu_count(c, cr3_writes, 1);
     tlb_flush_local(c);
     return true;
 }

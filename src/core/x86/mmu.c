@@ -83,7 +83,7 @@ void tlb_free(struct tlb *t)
 
 void tlb_flush_all(struct scpu *c)
 {
-    c->stats.tlb_flushes++;
+    scpu_count(c, tlb_flushes, 1);
     for (int v = 0; v < VIEWS; v++) {
         clear_logged(c->views[v], &c->views[v]->local);
         clear_logged(c->views[v], &c->views[v]->global);
@@ -92,7 +92,7 @@ void tlb_flush_all(struct scpu *c)
 
 void tlb_flush_local(struct scpu *c)
 {
-    c->stats.tlb_flushes++;
+    scpu_count(c, tlb_flushes, 1);
     for (int v = 0; v < VIEWS; v++)
         clear_logged(c->views[v], &c->views[v]->local);
 }
@@ -262,7 +262,7 @@ static int do_walk(struct scpu *c, uint64_t va, struct walk *w, struct step *s)
         w->dirty = true;
         return -1;
     }
-    c->stats.tlb_walks++;
+    scpu_count(c, tlb_misses, 1);
     if (scpu_long_mode(c))
         return walk64(c, c->cr3 & PTE_ADDR, 4, va, w, s);
     if (c->cr4 & CR4_PAE)
@@ -353,7 +353,7 @@ static void fill(struct scpu *c, enum tlb_view view, uint64_t va, enum mmu_acces
     if (!host || (view == VIEW_USER_AC && acc != MMU_X) ||
         (acc != MMU_X && c->dbg & DBG_DATA && debug_watches_page(c, va)))
         return;
-    c->stats.tlb_fills++;
+    scpu_count(c, tlb_fills, 1);
     log_fill(w->global ? &t->global : &t->local, i);
     if (w->shift > 12) {
         unsigned k = (va >> 21) & (TLB_LARGE_BITS - 1);

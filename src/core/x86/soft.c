@@ -249,7 +249,7 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
     uint8_t *hpage;
     struct block *b;
 
-    c->stats.lookups++;
+    scpu_count(c, lookups, 1);
     if (scpu_code64(c) ? !mmu_canonical(lin) : c->rip > c->seg[X86_CS].limit) {
         exc_raise_err(c, VEC_GP, 0);
         return NULL;
@@ -332,7 +332,7 @@ static void take_events(struct scpu *c)
             c->intr_check = false;
             return;
         }
-        c->stats.interrupts++;
+        scpu_count(c, interrupts, 1);
         c->halted = false;
         c->link_from = NULL;
         exc_extern(c, (unsigned)vec);
@@ -578,13 +578,17 @@ static void soft_clock_nop(struct accel_vm *vm)
 static unsigned soft_kstats(struct accel_vcpu *v, struct kstat *out, unsigned max)
 {
     const struct scpu_stats *s = &v->c.stats;
+#define READ(x) __atomic_load_n(&s->x, __ATOMIC_RELAXED)
     const struct kstat all[] = {
-        {"insns", s->insns, false}, {"blocks_decoded", s->blocks_decoded, false},
-        {"block_lookups", s->lookups, false}, {"tlb_fills", s->tlb_fills, false},
-        {"tlb_walks", s->tlb_walks, false}, {"tlb_flushes", s->tlb_flushes, false},
-        {"cr3_writes", s->cr3_writes, false}, {"page_faults", s->page_faults, false},
-        {"exceptions", s->exceptions, false}, {"interrupts", s->interrupts, false},
+        {"insns", READ(insns), false}, {"blocks_decoded", READ(blocks_decoded), false},
+        {"block_lookups", READ(lookups), false}, {"tlb_fills", READ(tlb_fills), false},
+        {"tlb_misses", READ(tlb_misses), false}, {"tlb_flushes", READ(tlb_flushes), false},
+        {"cr3_writes", READ(cr3_writes), false}, {"page_faults", READ(page_faults), false},
+        {"exceptions", READ(exceptions), false}, {"interrupts", READ(interrupts), false},
+        /* of the whole VM, told once */
+        {"blocks_invalidated", v->c.index ? 0 : atomic_load(&v->c.vm->dropped), false},
     };
+#undef READ
     unsigned n = sizeof all / sizeof all[0];
 
     if (n > max)

@@ -44,6 +44,7 @@ struct svm {
     _Atomic(struct block *) *buckets;
     uint8_t *pool;
     size_t pool_used;
+    _Atomic uint64_t dropped; /* blocks; written under the lock, read by anyone */
 
     pthread_mutex_t stop_lock;
     pthread_cond_t stop_cond;
