@@ -365,6 +365,7 @@ void vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns)
     out->cpu_ns = 1500000000;
     out->exits = 10 * out->vcpus;
     out->exit_rate = 5 * out->vcpus;
+    out->mips = 350;
     out->memory_resident_bytes = 4 << 20;
 }
 

@@ -672,7 +672,7 @@ static void stats_json_has_the_documented_names(void **state)
         "\"blocked\":0.0000,\"paused\":0.0000},"
         "{\"run\":0.2500,\"vmm\":0.0000,\"poll\":0.0000,\"ready\":null,\"capped\":0.0000,\"halt\":0.7500,"
         "\"blocked\":0.0000,\"paused\":0.0000}],"
-        "\"cpu\":{\"share\":100,\"cap\":0,\"entitlement\":null,\"got\":0.5000,\"reason\":null,\"seconds\":1.500},"
+        "\"cpu\":{\"share\":100,\"cap\":0,\"entitlement\":null,\"got\":0.5000,\"reason\":null,\"seconds\":1.500,\"mips\":350.0},"
         "\"memory\":{\"configured\":67108864,\"target\":null,\"resident\":4194304,\"shared\":null,"
         "\"balloon_free\":null,\"balloon_available\":null},"
         "\"exits\":{\"total\":20,\"rate\":10.0,\"by_reason\":{\"io\":20,\"mmio\":0,\"hlt\":0,\"irqwin\":0,"
