@@ -17,8 +17,7 @@
 
 enum { READ_BYTES = 16384, WATCH_ROOM = 64 << 10 };
 
-/* `--line`, option k of the command. */
-static bool line_option(struct cmd_run *r, unsigned k, enum board_console *c)
+bool cmd_line_option(struct cmd_run *r, unsigned k, enum board_console *c)
 {
     static const char *const names[CONSOLES] = {"serial0", "serial1", "virtio", "debug"};
     char show[40];
@@ -53,7 +52,7 @@ void exec_console(struct cmd_run *r)
     enum board_console c;
     struct err e;
 
-    if (!line_option(r, 0, &c))
+    if (!cmd_line_option(r, 0, &c))
         return;
     if (session_attach(r->session, r->targets.t[0].g, c, r, &e) < 0)
         cmd_fail(r, "%s", e.msg);
@@ -100,13 +99,15 @@ void exec_watch(struct cmd_run *r)
     uint64_t ns = 0, lines = 10;
     struct err e;
 
-    if (!w || !line_option(r, 1, &w->console))
+    if (!w || !cmd_line_option(r, 1, &w->console))
         return;
     if ((r->p.arg[1] && units_duration(r->p.arg[1], &ns, &e) < 0) ||
         (r->p.opt[0] && units_uint(r->p.opt[0], "--lines", 0, 100000, &lines, &e) < 0)) {
         cmd_usage_error(r, "%s", e.msg);
         return;
     }
+    if (!r->p.arg[1] && !r->json && session_view_watch(r->session, g, w->console, r))
+        return; /* the user interface shows it */
     w->pos = lines ? console_tail(vm_console(g->vm, w->console), (unsigned)lines)
                    : console_end(vm_console(g->vm, w->console));
     if (cmd_watch(r, g, w->console) == 0)
@@ -205,7 +206,7 @@ void exec_send(struct cmd_run *r)
     struct send *s = cmd_state(r, sizeof *s, send_free);
     ssize_t len;
 
-    if (!s || !line_option(r, 2, &s->console))
+    if (!s || !cmd_line_option(r, 2, &s->console))
         return;
     s->bytes = cmd_rest_text(&r->p);
     s->done = calloc(r->targets.n, sizeof *s->done);
@@ -305,7 +306,7 @@ void exec_expect(struct cmd_run *r)
     uint64_t ns = 30000000000ull;
     struct err e;
 
-    if (!w || !line_option(r, 1, &w->console))
+    if (!w || !cmd_line_option(r, 1, &w->console))
         return;
     if (r->p.arg[2] && units_duration(r->p.arg[2], &ns, &e) < 0) {
         cmd_usage_error(r, "%s", e.msg);

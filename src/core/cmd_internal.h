@@ -82,6 +82,9 @@ void cmd_wait(struct cmd_run *r, void (*poll)(struct cmd_run *r), uint64_t timeo
 int cmd_watch(struct cmd_run *r, struct guest *g, enum board_console c);
 void cmd_poll(struct cmd_run *r);
 
+/* `--line`, option k of the command: false if that was no line, and the run has ended. */
+bool cmd_line_option(struct cmd_run *r, unsigned k, enum board_console *c);
+
 /* Zeroed memory that is freed with the run; NULL ends the run as failed. */
 void *cmd_state(struct cmd_run *r, size_t size, void (*free_state)(void *state));
 
@@ -123,6 +126,8 @@ void exec_watch(struct cmd_run *r);
 void exec_send(struct cmd_run *r);
 void exec_expect(struct cmd_run *r);
 void exec_log(struct cmd_run *r);
+void exec_record(struct cmd_run *r);
+void exec_replay(struct cmd_run *r);
 void exec_regs(struct cmd_run *r);
 void exec_mem_dump(struct cmd_run *r);
 void exec_disasm(struct cmd_run *r);

@@ -4,6 +4,7 @@
  */
 #include "core/cmd_internal.h"
 
+#include "core/cast.h"
 #include "core/columns.h"
 #include "core/conlog.h"
 #include "core/units.h"
@@ -175,6 +176,8 @@ static void info_one(struct cmd_run *r, struct guest *g)
         cmd_printf(r, "net             %s (not built yet)\n", c->nics[i].network);
     if (g->log)
         cmd_printf(r, "log             %s\n", text_show(show, sizeof show, conlog_path(g->log)));
+    if (g->cast)
+        cmd_printf(r, "recording       %s\n", text_show(show, sizeof show, cast_path(g->cast)));
     if (vm_exit_code(g->vm) >= 0)
         cmd_printf(r, "exit code       %d\n", vm_exit_code(g->vm));
     info_threads(r, g);

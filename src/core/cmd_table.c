@@ -140,6 +140,19 @@ static const struct cmd table[] = {
               {"--size", NULL, "SIZE", "begin a new file after so much (64M)"},
               {"--keep", NULL, "N", "keep N older files, FILE.1 ... (1)"}}},
 
+    {.name = "record", .exec = exec_record,
+     .help = "record what a guest says, with its timing",
+     .more = "From now on, in asciicast v2, which `replay` and asciinema show. A file that exists is not touched.\n"
+             "`record VM off` ends it, `record VM` tells where it goes.",
+     .args = {VM_ONE, {"FILE", ARG_FILE, true, false, "off"}},
+     .opts = {{"--size", NULL, "SIZE", "end it after so much (64M)"},
+              {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
+
+    {.name = "replay", .exec = exec_replay,
+     .help = "show a recording",
+     .more = "Of asciicast v2, in its own time; SPEED 2 is twice as fast.",
+     .args = {{"FILE", ARG_FILE, false, false, NULL}, {"SPEED", ARG_WORD, true, false, NULL}}},
+
     {.name = "regs", .exec = exec_regs,
      .help = "show the registers of a paused guest",
      .args = {{"VM", ARG_VCPU, false, false, NULL}}},

@@ -249,6 +249,21 @@ int session_attach(struct session *s, struct guest *g, enum board_console c, str
     return s->attach(s->attach_opaque, g, c, run, e);
 }
 
+void session_set_views(struct session *s, const struct session_views *v)
+{
+    s->views = v ? *v : (struct session_views){0};
+}
+
+bool session_view_watch(struct session *s, struct guest *g, enum board_console c, struct cmd_run *run)
+{
+    return s->views.watch && s->views.watch(s->views.opaque, g, c, run);
+}
+
+bool session_view_replay(struct session *s, const char *path, double speed, struct cmd_run *run)
+{
+    return s->views.replay && s->views.replay(s->views.opaque, path, speed, run);
+}
+
 /* Settings and figures. */
 
 struct loop *session_loop(struct session *s)

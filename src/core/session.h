@@ -18,6 +18,7 @@
 #include "core/vm.h"
 
 struct session;
+struct cast;
 struct conlog;
 struct cmd_run;
 struct watcher;
@@ -50,6 +51,7 @@ struct guest {
     bool failed;                  /* its last start failed */
     uint64_t mark[CONSOLES]; /* what `expect` has consumed of a console */
     struct conlog *log;
+    struct cast *cast;
 };
 
 struct session *session_new(const struct session_params *p, struct err *e);
@@ -141,6 +143,17 @@ typedef int (*session_attach_fn)(void *opaque, struct guest *g, enum board_conso
 void session_set_attach(struct session *s, session_attach_fn fn, void *opaque);
 int session_attach(struct session *s, struct guest *g, enum board_console c, struct cmd_run *run,
                    struct err *e);
+
+/* The user interface's part in `watch VM` and `replay FILE`: true if it shows them itself; then it
+ * ends the run by cmd_done. Absent, or false: they are printed as text. */
+struct session_views {
+    bool (*watch)(void *opaque, struct guest *g, enum board_console c, struct cmd_run *run);
+    bool (*replay)(void *opaque, const char *path, double speed, struct cmd_run *run);
+    void *opaque;
+};
+void session_set_views(struct session *s, const struct session_views *v); /* NULL: none */
+bool session_view_watch(struct session *s, struct guest *g, enum board_console c, struct cmd_run *run);
+bool session_view_replay(struct session *s, const char *path, double speed, struct cmd_run *run);
 
 /* Calls `fn` after a guest has said something on a console, at most some hundred times a second.
  * Watchers end by themselves (fn is not called again) when the guest is removed. */

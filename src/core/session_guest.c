@@ -5,6 +5,7 @@
  */
 #include "core/session_internal.h"
 
+#include "core/cast.h"
 #include "core/conlog.h"
 
 #include <errno.h>
@@ -100,6 +101,7 @@ void guest_free(struct session *s, struct guest *g)
 {
     session_unwatch_guest(s, g);
     conlog_free(g->log);
+    cast_free(g->cast);
     vm_free(g->vm);
     if (g->c)
         vm_config_fini(g->c);

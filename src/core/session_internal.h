@@ -39,6 +39,7 @@ struct session {
     unsigned nlisteners;
     session_attach_fn attach;
     void *attach_opaque;
+    struct session_views views;
 
     struct loop_timer *tick; /* samples */
     struct watcher *watchers;
