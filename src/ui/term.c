@@ -18,6 +18,9 @@ static struct {
     struct termios saved;
     volatile sig_atomic_t have, raw;
     int out;
+    int exit_fd, exit_err; /* where exit_sequence goes; what stderr was */
+    char exit_sequence[256];
+    volatile sig_atomic_t exit_len;
     char stack[16384]; /* for the handlers: the crash may be a full stack */
 } the_term = {.out = -1};
 
@@ -38,6 +41,11 @@ void term_restore(void)
     if (!the_term.have)
         return;
     tcsetattr(0, TCSANOW, &the_term.saved);
+    if (the_term.exit_len && write(the_term.exit_fd, the_term.exit_sequence, (size_t)the_term.exit_len) < 0)
+        errno = 0;
+    if (the_term.exit_len && the_term.exit_err >= 0)
+        dup2(the_term.exit_err, 2);
+    the_term.exit_len = 0;
     if (the_term.raw && !term_is_dumb() && write(1, reset_sequence, sizeof reset_sequence - 1) < 0)
         errno = 0; /* the terminal is gone: nothing to restore */
     the_term.raw = 0;
@@ -93,6 +101,19 @@ void term_raw(void)
 bool term_is_raw(void)
 {
     return the_term.raw;
+}
+
+void term_set_exit(int fd, int err_fd, const char *sequence)
+{
+    size_t n = sequence ? strlen(sequence) : 0;
+
+    the_term.exit_len = 0;
+    if (n > sizeof the_term.exit_sequence)
+        n = 0;
+    memcpy(the_term.exit_sequence, sequence ? sequence : "", n);
+    the_term.exit_fd = fd;
+    the_term.exit_err = err_fd;
+    the_term.exit_len = (sig_atomic_t)n;
 }
 
 void term_size(unsigned *cols, unsigned *rows)

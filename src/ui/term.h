@@ -18,6 +18,10 @@ void term_raw(void);     /* every key as it is, Ctrl-C too */
 void term_restore(void); /* as it was; from signal handlers too */
 bool term_is_raw(void);
 
+/* What term_restore also writes, to `fd` (the sequences that leave the full screen), and what
+ * stderr becomes again, -1: stays. NULL: nothing more. */
+void term_set_exit(int fd, int err_fd, const char *sequence);
+
 void term_size(unsigned *cols, unsigned *rows); /* 80x24 if it does not tell */
 
 /* A descriptor for output that never blocks: a description of its own of fd 1 where that is
