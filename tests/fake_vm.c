@@ -176,6 +176,19 @@ struct vm *vm_new(const struct vm_config *c, const struct accel_ops *accel, cons
     return vm;
 }
 
+int vm_govern(struct vm *vm, struct governor *g)
+{
+    (void)vm;
+    (void)g;
+    return 0;
+}
+
+struct gov_guest *vm_governed(struct vm *vm)
+{
+    (void)vm;
+    return NULL;
+}
+
 void vm_free(struct vm *vm)
 {
     if (!vm)

@@ -45,10 +45,10 @@ void exec_share(struct cmd_run *r)
 
         undo_step(session_undo(r->session), "share %s %u", g->c->name, g->c->share);
         g->c->share = (unsigned)share;
+        session_sched_changed(g);
         session_event(r->session, EV_CONFIG, g, "has share %u", g->c->share);
     }
-    cmd_note(r, "share of %s is %u; the governor that enforces it is not built yet",
-             names(r, who, sizeof who), (unsigned)share);
+    cmd_note(r, "share of %s is %u", names(r, who, sizeof who), (unsigned)share);
     cmd_done(r, CMD_DONE);
 }
 
@@ -68,10 +68,10 @@ void exec_cap(struct cmd_run *r)
 
         undo_step(session_undo(r->session), "cap %s %u", g->c->name, g->c->cap_pct);
         g->c->cap_pct = cap;
+        session_sched_changed(g);
         session_event(r->session, EV_CONFIG, g, cap ? "has cap %u%%" : "has no cap", cap);
     }
-    cmd_note(r, cap ? "cap of %s is %u%%; the governor that enforces it is not built yet" : "%s: no cap",
-             names(r, who, sizeof who), cap);
+    cmd_note(r, cap ? "cap of %s is %u%%" : "%s: no cap", names(r, who, sizeof who), cap);
     cmd_done(r, CMD_DONE);
 }
 

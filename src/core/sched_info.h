@@ -9,16 +9,16 @@
 
 /* What held a guest at what it got, in one word. */
 enum sched_reason {
-    SCHED_NONE,   /* nothing: it ran all it could, or it is not known */
-    SCHED_IDLE,   /* it did not want more */
-    SCHED_SHARE,  /* others' shares */
-    SCHED_CAP,    /* its own cap */
-    SCHED_HOST,   /* others on the host than our guests */
-    SCHED_PAUSED, /* a person */
-    SCHED_REASONS
+    REASON_NONE,   /* nothing: it ran all it could, or it is not known */
+    REASON_IDLE,   /* it did not want more */
+    REASON_SHARE,  /* others' shares */
+    REASON_CAP,    /* its own cap */
+    REASON_HOST,   /* others on the host than our guests */
+    REASON_PAUSED, /* a person */
+    REASONS
 };
 
-/* "idle", "share", ...; NULL for SCHED_NONE. */
+/* "idle", "share", ...; NULL for REASON_NONE. */
 const char *sched_reason_name(enum sched_reason r);
 
 struct sched_info {

@@ -63,7 +63,7 @@ static void on_tick(void *arg)
     struct session *s = arg;
 
     for (struct guest *g = s->guests; g; g = g->next)
-        vm_sample(g->vm);
+        session_sched_sample(g);
     cmd_runs_poll(s);
     session_check_idle(s);
     loop_arm_ns(s->tick, s->interval_ns);
@@ -95,7 +95,8 @@ static int session_init(struct session *s, const struct session_params *p, struc
     if (choose_engine(s, p, e) < 0 || !(s->loop = loop_new(e)))
         return -1;
     s->undo = undo_new();
-    if (!s->undo || events_init(&s->events) < 0)
+    s->governor = governor_new(s->host.cpus, e);
+    if (!s->governor || !s->undo || events_init(&s->events) < 0)
         return err_set(e, ENOMEM, "out of memory");
     s->tick = loop_add_timer(s->loop, on_tick, s, e);
     s->pump = loop_add_timer(s->loop, session_pump, s, e);
@@ -133,6 +134,7 @@ void session_free(struct session *s)
         s->guests = g->next;
         guest_free(s, g);
     }
+    governor_free(s->governor);
     session_watch_fini(s);
     loop_del_timer(s->tick);
     loop_del_timer(s->pump);

@@ -105,6 +105,9 @@ void session_remove(struct session *s, struct guest *g);
 /* CPU affinity of a guest's threads, from pins and the lab's CPUs; called at every start. */
 int session_apply_pins(struct session *s, struct guest *g, struct err *e);
 
+/* Its share or cap has changed. */
+void session_sched_changed(struct guest *g);
+
 /* What a guest should get of the processors and what it got; `st` is a fresh copy of its figures. */
 void session_sched(struct session *s, struct guest *g, const struct vm_stats *st, struct sched_info *out);
 

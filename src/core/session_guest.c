@@ -171,6 +171,11 @@ struct guest *session_add(struct session *s, const struct lab_guest *spec, struc
     g->vm = vm_new(g->c, s->engine, s->board, s->loop, &listener, e);
     if (!g->vm)
         goto fail;
+    if (vm_govern(g->vm, s->governor) < 0) {
+        err_set(e, ENOMEM, "out of memory");
+        goto fail;
+    }
+    session_sched_changed(g);
     while (*p)
         p = &(*p)->next;
     *p = g;

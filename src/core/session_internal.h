@@ -13,6 +13,7 @@
 #define RUCHE_CORE_SESSION_INTERNAL_H
 
 #include "core/cmd_internal.h"
+#include "core/governor.h"
 #include "core/session.h"
 
 enum { SESSION_LISTENERS_MAX = 8, SESSION_STARTS_AT_ONCE = 4 };
@@ -33,6 +34,7 @@ struct session {
     struct guest *guests;
     struct events events;
     struct undo *undo;
+    struct governor *governor;
     struct cmd_runs runs;
     struct cmd_client output;
     struct session_listener listener[SESSION_LISTENERS_MAX];
@@ -56,6 +58,9 @@ struct session {
 
 /* session_guest.c */
 void guest_free(struct session *s, struct guest *g);
+
+/* session_sched.c */
+void session_sched_sample(struct guest *g);
 
 /* session_start.c */
 void session_advance(struct session *s); /* starts who may start now */

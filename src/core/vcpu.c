@@ -73,6 +73,12 @@ static void vcpu_park(struct vcpu *v)
     v->parked = false;
 }
 
+/* The guest wants to run and the governor does not let it. */
+static void vcpu_hold(struct vcpu *v, uint32_t att)
+{
+    vcpu_sleep(v, att, att & ATT_CAP ? LEDGER_CAPPED : LEDGER_READY);
+}
+
 static void vcpu_init(struct vcpu *v)
 {
     struct x86_regs r;
@@ -248,15 +254,20 @@ static bool vcpu_turn(struct vcpu *v)
         vcpu_park(v);
         return true;
     }
-    if (att)
+    if (att & ~(uint32_t)ATT_HOLD)
         vcpu_take_events(v, att);
+    att &= ATT_HOLD; /* what may be left of it while it sleeps */
     if (v->halted) {
         /* an interrupt may have come before the halt: then no new event will tell */
         if (v->halted_irqs && !v->wait_sipi &&
             v->vm->chip.ops->pending(v->vm->chip.chip, v->index))
             v->halted = false;
         else
-            vcpu_sleep(v, 0, LEDGER_HALT);
+            vcpu_sleep(v, att, LEDGER_HALT);
+        return true;
+    }
+    if (att) {
+        vcpu_hold(v, att);
         return true;
     }
     if (v->ledger.state != LEDGER_RUN) /* after an exit it is so already */
@@ -311,6 +322,8 @@ int vcpu_start(struct vcpu *v, struct err *e)
         sched_yield();
     snprintf(name, sizeof name, "/proc/self/task/%d/schedstat", (int)v->tid);
     v->schedstat = open(name, O_RDONLY | O_CLOEXEC);
+    snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)v->tid);
+    v->stat = open(name, O_RDONLY | O_CLOEXEC);
     return 0;
 }
 
@@ -323,7 +336,9 @@ void vcpu_join(struct vcpu *v)
     v->tid = 0;
     if (v->schedstat >= 0)
         close(v->schedstat);
-    v->schedstat = -1;
+    if (v->stat >= 0)
+        close(v->stat);
+    v->schedstat = v->stat = -1;
 }
 
 int vm_wait_parked(struct vm *vm, unsigned timeout_ms)

@@ -351,7 +351,7 @@ static int vm_init(struct vm *vm, const struct vm_config *c, struct err *e)
     for (unsigned i = 0; i < vm->nvcpus; i++) {
         vm->vcpu[i].vm = vm;
         vm->vcpu[i].index = i;
-        vm->vcpu[i].schedstat = -1;
+        vm->vcpu[i].schedstat = vm->vcpu[i].stat = -1;
     }
     vm->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (vm->news_fd < 0)
@@ -398,6 +398,7 @@ void vm_free(struct vm *vm)
     if (vm->job != JOB_NONE)
         pthread_join(vm->job_thread, NULL);
     machine_stop(vm);
+    governor_remove(vm->gov);
     loop_del_fd(vm->news_source);
     if (vm->news_fd >= 0)
         close(vm->news_fd);

@@ -62,6 +62,12 @@ struct vm *vm_new(const struct vm_config *c, const struct accel_ops *accel,
                   const struct board_ops *board, struct loop *main, const struct vm_listener *l,
                   struct err *e);
 
+/* From now on the host's processors are divided by `g`, which outlives it. -ENOMEM. */
+struct governor;
+struct gov_guest;
+int vm_govern(struct vm *vm, struct governor *g);
+struct gov_guest *vm_governed(struct vm *vm); /* NULL: by nobody */
+
 /* Stops it if needed and waits (at most some ms: vCPUs are kicked) for its threads. */
 void vm_free(struct vm *vm);
 

@@ -13,6 +13,7 @@
 
 #include "core/boot.h"
 #include "core/bus.h"
+#include "core/governor.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/vclock.h"
@@ -31,7 +32,10 @@ enum {
     ATT_NMI = 1 << 4,
     ATT_INIT = 1 << 5,
     ATT_SIPI = 1 << 6,
+    ATT_CAP = 1 << 7,   /* do not run guest code: its own cap holds it */
+    ATT_SHARE = 1 << 8, /* the same: others' shares do */
     ATT_PARK = ATT_PAUSE | ATT_FREEZE,
+    ATT_HOLD = ATT_CAP | ATT_SHARE,
 };
 
 /* Bits of vm.news: what main has to look at; set by any thread, taken by main. */
@@ -59,7 +63,7 @@ struct vcpu {
     _Atomic uint32_t attention;
     _Atomic uint32_t sipi_vector;
     _Atomic bool sleeping; /* in futex_wait on attention; partner: vcpu_post */
-    _Atomic bool parked;
+    _Atomic bool parked; /* in ATT_PARK; being held is not enough */
     bool halted;           /* own thread: HLT was executed, or waiting for INIT/SIPI */
     bool halted_irqs;      /* own thread: an interrupt may end it */
     bool wait_sipi;        /* own thread */
@@ -75,7 +79,11 @@ struct vcpu {
         uint64_t insns; /* UINT64_MAX: the engine does not count them */
         uint64_t exits[EXIT_REASONS];
     } raw;
-    int schedstat; /* fd or -1; machine's */
+    int schedstat, stat; /* fds of its /proc files or -1; machine's */
+    struct vcpu_wait { /* governor's: the last reading, and the wait that goes on */
+        uint64_t now_ns, cpu_ns, delay_ns;
+        int64_t going_ns;
+    } wait;
 };
 
 enum job_kind { JOB_NONE, JOB_START, JOB_PAUSE, JOB_RESUME, JOB_STOP, JOB_RESET };
@@ -136,6 +144,8 @@ struct vm {
         int tid;
     } device_thread[VM_DISKS_MAX];
     _Atomic unsigned ndevice_threads;
+
+    struct gov_guest *gov; /* set once, before the first start; NULL: nobody divides */
 
     struct console *console[CONSOLES];
     struct send_queue send[CONSOLES];

@@ -257,6 +257,8 @@ static void unpark(struct vm *vm, uint32_t bits)
 
 static void stop_threads(struct vm *vm)
 {
+    if (vm->gov)
+        governor_end(vm->gov);
     for (unsigned i = 0; i < vm->nvcpus; i++)
         if (vm->vcpu[i].thread_live)
             vcpu_post(&vm->vcpu[i], ATT_EXIT);
@@ -338,6 +340,8 @@ static int boot(struct vm *vm, struct err *e)
     vm->machine_up = true;
     vclock_resume(vm->clock);
     vm->boot_ns = vclock_now_ns(vm->clock);
+    if (vm->gov)
+        governor_begin(vm->gov);
     return 0;
 }
 
@@ -375,6 +379,8 @@ int machine_pause(struct vm *vm, struct err *e)
     }
     vclock_pause(vm->clock);
     vm->accel->clock_pause(vm->av);
+    if (vm->gov)
+        governor_pause(vm->gov, true);
     return 0;
 }
 
@@ -383,6 +389,8 @@ int machine_resume(struct vm *vm, struct err *e)
     (void)e;
     vm->accel->clock_resume(vm->av);
     vclock_resume(vm->clock);
+    if (vm->gov)
+        governor_pause(vm->gov, false);
     unpark(vm, ATT_PAUSE);
     return 0;
 }

@@ -100,7 +100,7 @@ static void one_object_a_line_in_both_directions(void **state)
     int fd = dial(session_socket(c->r->s));
 
     assert_string_equal(request(c, fd, "{\"command\":\"share web 5\"}\n"),
-                        "{\"status\":0,\"note\":\"share of web is 5; the governor that enforces it is not built yet\"}\n");
+                        "{\"status\":0,\"note\":\"share of web is 5\"}\n");
     assert_string_equal(request(c, fd, "{\"command\":\"pause nobody\"}\n"),
                         "{\"status\":1,\"error\":\"there is no guest `nobody`: `list` shows who is there\"}\n");
     assert_string_equal(request(c, fd, "{\"command\":\"at cancel now\"}\n"),

@@ -314,7 +314,7 @@ static void changes_of_share_cap_and_memory_can_be_undone(void **state)
     struct guest *g = session_guest(r->s, "web");
 
     assert_int_equal(rig_do(r, "share web 200"), CMD_DONE);
-    assert_says(r->note, "share of web is 200; the governor that enforces it is not built yet");
+    assert_says(r->note, "share of web is 200");
     assert_int_equal(rig_do(r, "share web 300"), CMD_DONE);
     assert_int_equal(rig_do(r, "cap web* 50%"), CMD_DONE);
     assert_int_equal(rig_do(r, "mem web 32M"), CMD_DONE);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * governor: divides the host's processors among the guests of a session (DESIGN §4).
+ *
+ * Its thread reads what every guest has used and waited for, asks sched.h who may run, and holds
+ * the vCPUs of the others. It ticks in milliseconds while shares or caps bind, some ten times a
+ * second while nothing does, and not at all without running guests.
+ *
+ * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
+ * functions of `gov_ops` are called on the governor's thread, and never after governor_end has
+ * returned. Its lock is a leaf but for what they take.
+ */
+#ifndef RUCHE_CORE_GOVERNOR_H
+#define RUCHE_CORE_GOVERNOR_H
+
+#include "core/err.h"
+#include "core/sched_info.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct governor;
+struct gov_guest;
+
+enum gov_hold { GOV_RUN, GOV_HOLD_SHARE, GOV_HOLD_CAP };
+
+struct gov_ops {
+    uint64_t (*cpu_ns)(void *vm, unsigned cpu);  /* CPU time of a vCPU's thread */
+    int64_t (*wait_ns)(void *vm, unsigned cpu);  /* time it wanted a CPU, was not held and got none */
+    uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
+    void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
+};
+
+/* `cpus`: of the host. */
+struct governor *governor_new(unsigned cpus, struct err *e);
+void governor_free(struct governor *g); /* all guests are removed before; NULL is legal */
+
+/* False: only measures, something else divides; nobody is held. */
+void governor_enforce(struct governor *g, bool yes);
+
+struct gov_guest *governor_add(struct governor *g, unsigned ncpus, const struct gov_ops *ops, void *vm);
+void governor_remove(struct gov_guest *gg); /* NULL is legal; after governor_end */
+
+/* At once. */
+void governor_set(struct gov_guest *gg, unsigned share, unsigned cap_pct);
+void governor_set_cpus(struct gov_guest *gg, const cpu_set_t *set); /* where its threads may run */
+
+void governor_begin(struct gov_guest *gg); /* its threads are there, nobody is held */
+void governor_pause(struct gov_guest *gg, bool paused);
+void governor_end(struct gov_guest *gg);   /* its threads are about to end */
+
+/* Closes an interval: governor_read tells its means until the next. */
+void governor_sample(struct gov_guest *gg);
+void governor_read(struct gov_guest *gg, double *entitlement, enum sched_reason *reason);
+
+/* CPU time that the governor itself has used. */
+uint64_t governor_cpu_ns(struct governor *g);
+
+#endif

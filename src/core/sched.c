@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * sched: see sched.h.
+ */
+#include "core/sched.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#define DEMAND_FADE 0.030  /* seconds over which demand is averaged */
+#define LOAD_FADE 0.100    /* the same for what others on the host take */
+#define TURN_FADE 0.200
+#define SLICE_MAX 0.005
+#define SLICE_MIN 0.0015
+#define QUIET_STEP 0.100   /* nothing binds: only look for what may come up */
+#define BANK 0.001         /* seconds that a guest may keep for later */
+#define OVERDRAFT 0.005    /* seconds by which a light guest may exceed its part at once */
+#define OWED 0.003         /* seconds for which a light guest is given room of its own */
+#define CREDIT_MAX 0.250   /* more than that is a host that does not follow us */
+#define CAP_SLICE 0.006    /* what a capped guest runs at once, at most */
+#define LIGHT_CPU 0.05     /* a vCPU that wants less is not worth holding */
+#define ROOM_MIN 0.1
+
+static double fade(double old, double now, double dt, double over)
+{
+    return old + (1 - exp(-dt / over)) * (now - old);
+}
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double used_by(const struct sched_vm *v)
+{
+    double sum = v->io_used;
+
+    for (unsigned i = 0; i < v->ncpus; i++)
+        sum += v->cpu[i].used;
+    return sum;
+}
+
+/* What was measured becomes demand; a vCPU that was held could not show any. */
+static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt)
+{
+    double used = 0, waited = 0;
+
+    for (unsigned k = 0; k < n; k++) {
+        struct sched_vm *v = vm[k];
+        double want = 0;
+
+        for (unsigned i = 0; i < v->ncpus; i++) {
+            struct sched_cpu *c = &v->cpu[i];
+
+            if (v->paused)
+                c->demand = 0;
+            else if (!c->hold)
+                c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
+            c->demand = fmax(0, least(c->demand, 1));
+            c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
+            want += c->demand > 0.9 ? 1 : c->demand;
+            waited += c->hold ? 0 : c->waited;
+        }
+        v->io_demand = fade(v->io_demand, v->io_used / dt, dt, DEMAND_FADE);
+        want += v->io_demand;
+        v->limit = v->cap > 0 ? least(want, v->cap) : want;
+        used += used_by(v);
+    }
+    d->used = fade(d->used, used / dt, dt, LOAD_FADE);
+    d->waited = fade(d->waited, waited / dt, dt, LOAD_FADE);
+}
+
+/* What the rest of the host leaves us: less than there is if our guests wait although no more
+ * of them run than there are CPUs. It comes back slowly, as a probe. */
+static void find_capacity(struct sched_domain *d, double dt)
+{
+    if (d->capacity <= 0)
+        d->capacity = d->cpus;
+    if (d->waited > 0.15 && d->used + 0.05 < d->capacity)
+        d->capacity = fade(d->capacity, d->used + 0.05, dt, LOAD_FADE);
+    else
+        d->capacity *= 1 + least(dt / 0.5, 0.1);
+    d->capacity = least(d->capacity, d->cpus);
+    if (d->capacity < 0.05)
+        d->capacity = 0.05;
+}
+
+/* Weighted max-min fairness. Returns how many guests want more than they are entitled to. */
+static unsigned divide(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
+{
+    double room = d->capacity, weights = 0;
+    unsigned bound = 0;
+    bool again = true;
+
+    for (unsigned k = 0; k < n; k++) {
+        vm[k]->bound = !vm[k]->paused;
+        weights += vm[k]->bound ? vm[k]->weight : 0;
+    }
+    while (again && weights > 0) { /* each turn takes one out at least */
+        double level = (room > 0 ? room : 0) / weights;
+
+        again = false;
+        for (unsigned k = 0; k < n; k++) {
+            struct sched_vm *v = vm[k];
+
+            if (!v->bound || v->limit > v->weight * level)
+                continue;
+            v->bound = false;
+            room -= v->limit;
+            weights -= v->weight;
+            again = true;
+        }
+    }
+    for (unsigned k = 0; k < n; k++) {
+        struct sched_vm *v = vm[k];
+        double level = weights > 0 ? v->weight * (room > 0 ? room : 0) / weights : d->capacity;
+
+        v->entitlement = v->paused ? 0 : v->bound ? level : v->limit;
+        v->fair = v->bound ? level : fmax(level, v->limit);
+        bound += v->bound;
+    }
+    return bound;
+}
+
+static bool runs_whole(const struct sched_vm *v)
+{
+    for (unsigned i = 0; i < v->ncpus; i++)
+        if (v->cpu[i].hold)
+            return false;
+    return true;
+}
+
+/* Who is owed how much. The bound ones' credits sum to zero: what they all were owed, the host
+ * did not have. */
+static void account(struct sched_vm *const *vm, unsigned n, bool contended)
+{
+    double used = 0, entitled = 0, owed = 0, rates = 0;
+
+    for (unsigned k = 0; k < n; k++) {
+        used += used_by(vm[k]);
+        entitled += vm[k]->entitlement;
+    }
+    for (unsigned k = 0; k < n; k++) {
+        struct sched_vm *v = vm[k];
+
+        if (!contended || v->paused) {
+            v->credit = 0;
+            continue;
+        }
+        v->credit += (entitled > 0 ? used * v->fair / entitled : 0) - used_by(v);
+        if (!v->bound && (v->capped || runs_whole(v)))
+            v->credit = least(v->credit, v->cpu[0].waited > 0 ? 2 * OWED : BANK);
+        v->credit = fmax(-CREDIT_MAX, least(v->credit, CREDIT_MAX));
+        if (v->bound) {
+            owed += v->credit;
+            rates += v->entitlement;
+        }
+    }
+    for (unsigned k = 0; k < n && rates > 0; k++)
+        if (vm[k]->bound)
+            vm[k]->credit -= owed * vm[k]->entitlement / rates;
+}
+
+/* The bucket: full at CAP_SLICE, runs until empty, waits until half full. */
+static void apply_cap(struct sched_vm *v, double dt)
+{
+    double slice = fmax(SLICE_MIN, least(CAP_SLICE, v->cap * 0.020));
+
+    if (v->cap <= 0) {
+        v->capped = false;
+        v->tokens = 0;
+        return;
+    }
+    v->tokens = fmax(-1, least(v->tokens + v->cap * dt - used_by(v), slice * 1.5));
+    if (v->tokens <= 0)
+        v->capped = true;
+    else if (v->tokens >= slice)
+        v->capped = false;
+}
+
+/* When its cap has to be looked at again. */
+static double cap_step(const struct sched_vm *v)
+{
+    double slice = fmax(SLICE_MIN, least(CAP_SLICE, v->cap * 0.020));
+
+    if (v->cap <= 0 || v->paused)
+        return QUIET_STEP;
+    if (v->capped)
+        return fmax(0.001, (slice - v->tokens) / v->cap);
+    if (v->limit < 0.02)
+        return 0.020;
+    return fmax(0.001, v->tokens / fmax(1, v->ncpus));
+}
+
+static double slice_of(const struct sched_vm *v)
+{
+    return fmax(SLICE_MIN, least(SLICE_MAX, v->entitlement * 0.020));
+}
+
+/* Higher runs first: seconds for which it is owed its entitlement, less half a slice, so that
+ * the error is as often above as below. */
+static double urgency(const struct sched_vm *v)
+{
+    return (v->credit - slice_of(v) / 2) / fmax(v->fair, 1e-6);
+}
+
+static void hold_all(struct sched_vm *v, bool hold)
+{
+    for (unsigned i = 0; i < v->ncpus; i++)
+        v->cpu[i].hold = hold;
+}
+
+/* Admits `m` of its vCPUs that want to run, those that had least of late. */
+static void admit_some(struct sched_vm *v, unsigned m)
+{
+    for (unsigned i = 0; i < v->ncpus; i++) {
+        const struct sched_cpu *c = &v->cpu[i];
+        unsigned before = 0;
+
+        for (unsigned k = 0; k < v->ncpus; k++)
+            before += v->cpu[k].demand >= LIGHT_CPU &&
+                      (v->cpu[k].turn < c->turn || (v->cpu[k].turn == c->turn && k < i));
+        v->cpu[i].hold = c->demand >= LIGHT_CPU && before >= m;
+    }
+}
+
+/* Returns the room that is left. */
+static double admit(struct sched_vm *v, double room)
+{
+    double want = 0;
+    unsigned m;
+
+    for (unsigned i = 0; i < v->ncpus; i++)
+        want += v->cpu[i].demand >= LIGHT_CPU ? v->cpu[i].demand : 0;
+    if (room < ROOM_MIN) {
+        if (v->credit < -4 * OVERDRAFT)
+            hold_all(v, true);
+        else
+            admit_some(v, 0);
+        return room;
+    }
+    if (want <= room + ROOM_MIN) {
+        hold_all(v, false);
+        return room - want;
+    }
+    m = (unsigned)ceil(room - ROOM_MIN);
+    admit_some(v, m);
+    return room - m;
+}
+
+static bool goes_first(const struct sched_vm *v)
+{
+    return !v->bound && v->credit >= -OVERDRAFT;
+}
+
+/* Light guests within their part always run; the others by urgency while there is room. */
+static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
+{
+    double room = d->capacity, step = SLICE_MAX, last = INFINITY;
+    const struct sched_vm *last_vm = NULL;
+
+    for (unsigned k = 0; k < n; k++) {
+        struct sched_vm *v = vm[k];
+
+        if (v->paused || v->capped || !goes_first(v))
+            continue;
+        hold_all(v, false);
+        room -= v->credit > OWED ? fmax(v->limit, least(v->ncpus, 1)) : v->limit;
+        step = v->credit > OWED ? SLICE_MIN : step;
+    }
+    for (;;) {
+        struct sched_vm *next = NULL;
+
+        for (unsigned k = 0; k < n; k++) { /* in order of urgency, then of place */
+            struct sched_vm *v = vm[k];
+            double u = urgency(v);
+
+            if (v->paused || v->capped || goes_first(v) || u > last || (u == last && v <= last_vm))
+                continue;
+            if (!next || u > urgency(next) || (u == urgency(next) && v < next))
+                next = v;
+        }
+        if (!next)
+            return step;
+        last = urgency(next);
+        last_vm = next;
+        if (room >= ROOM_MIN)
+            step = least(step, slice_of(next));
+        room = admit(next, room);
+    }
+}
+
+static void explain(const struct sched_domain *d, struct sched_vm *v)
+{
+    double want = v->io_demand;
+
+    for (unsigned i = 0; i < v->ncpus; i++)
+        want += v->cpu[i].demand;
+    if (v->paused)
+        v->reason = REASON_PAUSED;
+    else if (v->cap > 0 && want >= v->cap * 0.98 && !(v->bound && d->contended))
+        v->reason = REASON_CAP;
+    else if (v->bound && d->contended)
+        v->reason = REASON_SHARE;
+    else if (d->waited > 0.1 && want > 0.1 && (v->bound || d->capacity < d->cpus * 0.95))
+        v->reason = REASON_HOST;
+    else
+        v->reason = want < v->ncpus * 0.9 ? REASON_IDLE : REASON_NONE;
+}
+
+/* Nothing binds yet: the closer to it, the sooner it may. */
+static double quiet_step(const struct sched_domain *d)
+{
+    return d->used > 0.6 * d->capacity ? QUIET_STEP / 5 : d->used > 0.1 * d->capacity ? QUIET_STEP / 2 : QUIET_STEP;
+}
+
+double sched_step(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt)
+{
+    double step;
+    unsigned here = 0, bound;
+
+    if (dt <= 0)
+        dt = 1e-6;
+    measure(d, vm, n, dt);
+    find_capacity(d, dt);
+    bound = divide(d, vm, n);
+    for (unsigned k = 0; k < n; k++) {
+        here += !vm[k]->paused && vm[k]->limit > 0.001;
+        apply_cap(vm[k], dt);
+    }
+    d->contended = bound > 0 && here > 1; /* one alone is divided by nobody but the host */
+    account(vm, n, d->contended);
+    step = d->contended ? choose(d, vm, n) : quiet_step(d);
+    for (unsigned k = 0; k < n; k++) {
+        if (vm[k]->paused || (!d->contended && !vm[k]->capped))
+            hold_all(vm[k], false);
+        else if (vm[k]->capped)
+            hold_all(vm[k], true);
+        step = least(step, cap_step(vm[k]));
+        explain(d, vm[k]);
+    }
+    return step;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * sched: who may run now. A pure function of what was used and wanted: no clock, no thread, no
+ * system call (governor.h has them), so that it can be tested with a simulated machine.
+ *
+ * Guests that may use the same host CPUs form a domain. Its capacity is divided by weighted
+ * max-min fairness: a guest is entitled to what its share is of the capacity, or to its demand
+ * or cap if that is less; what is left goes to the others in the ratio of their shares.
+ * Service owed is kept exactly, in CPU seconds, as `credit`: it grows by the entitlement's part
+ * of all that was really used, and shrinks by what the guest used. So a busy host changes
+ * nothing in the ratio, and a slice that was too long is made up for by a longer wait, also at
+ * 1000:1. Who wants less than it is entitled to banks nothing.
+ * Those who are owed most run; the others are held. Only the last one admitted may have some of
+ * its vCPUs held, in turns, else two CPUs could not be divided 1:1 among a guest with two vCPUs
+ * and one with one.
+ * A cap is a bucket of CPU seconds that may go below zero, so that it is exact in the mean.
+ *
+ * All times are seconds, all rates host CPUs.
+ */
+#ifndef RUCHE_CORE_SCHED_H
+#define RUCHE_CORE_SCHED_H
+
+#include "core/sched_info.h"
+
+#include <stdbool.h>
+
+struct sched_cpu { /* one vCPU */
+    /* since the last step */
+    double used;
+    double waited; /* it wanted a CPU and the host gave none; negative: so much less than was said */
+    /* state; the caller zeroes it */
+    double demand; /* 0 to 1 */
+    double turn; /* CPU time, fading: who has had less comes first */
+    /* decided */
+    bool hold;
+};
+
+struct sched_vm {
+    double weight;
+    double cap; /* host CPUs, 0: none */
+    bool paused;
+    unsigned ncpus;
+    struct sched_cpu *cpu;
+    double io_used; /* since the last step: threads of it that cannot be held */
+    /* state */
+    double credit, tokens, io_demand;
+    double limit; /* what it could make use of: demand, cap, its vCPUs */
+    double fair;  /* what it might have at most if it wanted */
+    /* decided */
+    double entitlement;
+    bool bound;  /* wants more than it is entitled to */
+    bool capped; /* its own cap holds it */
+    enum sched_reason reason;
+};
+
+struct sched_domain {
+    double cpus;     /* host CPUs that it may use */
+    /* state */
+    double capacity; /* of them, what others on the host leave; 0 at first */
+    double used, waited;
+    bool contended;
+};
+
+/* `dt` seconds after the last step. Decides `hold` of every vCPU; returns in how many seconds it
+ * wants to be called again. */
+double sched_step(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * vm_sched: a VM as the governor sees it: what its threads used, and how they are held.
+ */
+#include "core/vm_internal.h"
+
+#include "core/clock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t cpu_ns(void *opaque, unsigned cpu)
+{
+    struct vm *vm = opaque;
+    clockid_t id;
+
+    return pthread_getcpuclockid(vm->vcpu[cpu].thread, &id) == 0 ? clock_ns(id) : 0;
+}
+
+/* Where we see it halt, what is left of its own time is waiting. */
+static int64_t wait_by_ledger(struct vcpu *v, uint64_t cpu_time)
+{
+    uint64_t ns[LEDGER_STATES];
+
+    ledger_read(&v->ledger, clock_mono_ns(), ns);
+    return (int64_t)(ns[LEDGER_RUN] + ns[LEDGER_VMM] - cpu_time);
+}
+
+/* 'R': runs or waits for a CPU. */
+static bool is_runnable(const struct vcpu *v)
+{
+    char buf[64];
+    ssize_t n = v->stat >= 0 ? pread(v->stat, buf, sizeof buf - 1, 0) : -1;
+    const char *p;
+
+    if (n <= 0)
+        return false;
+    buf[n] = '\0';
+    p = strrchr(buf, ')');
+    return p && strncmp(p, ") R", 3) == 0;
+}
+
+/* The kernel counts a wait when it is over. One that goes on shows as a thread that is runnable
+ * and has not moved; what is added for it here is in the kernel's count later. */
+static int64_t wait_by_kernel(struct vcpu *v, uint64_t cpu_time)
+{
+    struct vcpu_wait *w = &v->wait;
+    bool known;
+    uint64_t now = clock_mono_ns(), delay = vcpu_read_delay_ns(v, &known);
+    int64_t idle = (int64_t)(now - w->now_ns) - (int64_t)(cpu_time - w->cpu_ns) - (int64_t)(delay - w->delay_ns);
+    bool moved = cpu_time != w->cpu_ns || delay != w->delay_ns;
+
+    w->going_ns = (moved ? 0 : w->going_ns) + (idle > 0 ? idle : 0);
+    if (idle < (int64_t)(now - w->now_ns) / 20 || !known || !is_runnable(v))
+        w->going_ns = 0;
+    w->now_ns = now;
+    w->cpu_ns = cpu_time;
+    w->delay_ns = delay;
+    return (int64_t)delay + w->going_ns;
+}
+
+static int64_t wait_ns(void *opaque, unsigned cpu)
+{
+    struct vm *vm = opaque;
+    struct vcpu *v = &vm->vcpu[cpu];
+    uint64_t cpu_time = cpu_ns(vm, cpu);
+
+    return vm->irqchip_user ? wait_by_ledger(v, cpu_time) : wait_by_kernel(v, cpu_time);
+}
+
+static uint64_t io_ns(void *opaque)
+{
+    struct vm *vm = opaque;
+    clockid_t id;
+    uint64_t ns = vm_device_threads_cpu_ns(vm);
+
+    if (vm->io_live && pthread_getcpuclockid(vm->io_thread, &id) == 0)
+        ns += clock_ns(id);
+    return ns;
+}
+
+static void hold(void *opaque, unsigned cpu, enum gov_hold how)
+{
+    struct vm *vm = opaque;
+    struct vcpu *v = &vm->vcpu[cpu];
+
+    if (how == GOV_RUN)
+        vcpu_clear(v, ATT_HOLD);
+    else if (how == GOV_HOLD_CAP)
+        vcpu_post(v, ATT_CAP);
+    else
+        vcpu_post(v, ATT_SHARE);
+    if (how == GOV_HOLD_SHARE)
+        vcpu_clear(v, ATT_CAP);
+}
+
+int vm_govern(struct vm *vm, struct governor *g)
+{
+    static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold};
+
+    vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
+    return vm->gov ? 0 : -ENOMEM;
+}
+
+struct gov_guest *vm_governed(struct vm *vm)
+{
+    return vm->gov;
+}
