@@ -51,11 +51,18 @@ void exec_console(struct cmd_run *r)
 {
     enum board_console c;
     struct err e;
+    int rc = 1;
 
     if (!cmd_line_option(r, 0, &c))
         return;
-    if (session_attach(r->session, r->targets.t[0].g, c, r, &e) < 0)
+    for (unsigned i = 0; i < r->targets.n && rc > 0; i++)
+        rc = session_attach(r->session, r->targets.t[i].g, c, r, &e);
+    if (rc == 0 && r->targets.n > 1)
+        cmd_note(r, "this terminal shows one guest at a time: %s", r->targets.t[0].g->c->name);
+    if (rc < 0)
         cmd_fail(r, "%s", e.msg);
+    else if (rc > 0)
+        cmd_done(r, CMD_DONE);
 }
 
 /* watch */

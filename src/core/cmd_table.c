@@ -101,8 +101,9 @@ static const struct cmd table[] = {
 
     {.name = "console", .alias = "attach", .exec = exec_console,
      .help = "connect the terminal to a guest's serial line",
-     .more = "Ctrl-] or F12 detaches; Ctrl-] twice sends one Ctrl-].",
-     .args = {VM_ONE},
+     .more = "Ctrl-] or F12 detaches; Ctrl-] twice sends one Ctrl-]. In the full-screen console several guests\n"
+             "get a pane each, as with `console all`, and Ctrl-] is followed by d to detach, by ? for more.",
+     .args = {VM_SET},
      .opts = {{"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
 
     {.name = "watch", .exec = exec_watch,

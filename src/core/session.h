@@ -139,8 +139,9 @@ struct cmd_client;
 void session_set_output(struct session *s, const struct cmd_client *c);
 const struct cmd_client *session_output(const struct session *s); /* never NULL */
 
-/* The user interface's part in `console VM`: takes the terminal; `run` ends by cmd_done when the
- * person detaches. Absent (NULL): `console` is refused. */
+/* The user interface's part in `console VM`, for each guest that was named: takes the terminal.
+ * 0: `run` ends by cmd_done when the person detaches; 1: it is shown, `run` is done. Absent
+ * (NULL): `console` is refused. */
 typedef int (*session_attach_fn)(void *opaque, struct guest *g, enum board_console c,
                                  struct cmd_run *run, struct err *e);
 void session_set_attach(struct session *s, session_attach_fn fn, void *opaque);

@@ -272,7 +272,8 @@ static void completion_knows_commands_guests_and_options(void **state)
     completes(r, "sh", "shutdown share ");
     completes(r, "pause w", "web web2 ");
     completes(r, "pause web @", "@front ");
-    completes(r, "console a", "");
+    completes(r, "watch a", "");
+    completes(r, "console a", "all ");
     completes(r, "pause a", "all ");
     completes(r, "events --f", "--follow ");
     completes(r, "cap web n", "none ");
