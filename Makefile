@@ -36,6 +36,7 @@ FUZZSRC := $(CORE) $(DEVICES) $(wildcard src/ui/guard.c src/ui/emu*.c)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.PHONY: bench-cpu
 .PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny man deps install format tidy layers clean units fuzzers
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
@@ -120,6 +121,16 @@ bench: ## measure, side by side with peers, and print ratios
 	scripts/deps build bench
 	$(MAKE) --no-print-directory all guests bench-programs
 	scripts/bench
+
+bench-cpu: ## the software CPU beside QEMU's TCG and the processor itself
+	scripts/deps build bench
+	$(MAKE) --no-print-directory all guests build/bench/cpubench
+	scripts/bench-cpu
+	scripts/bench-cpu boot
+
+build/bench/cpubench: tests/bench/cpubench.c
+	@mkdir -p $(@D)
+	musl-gcc -O2 -Wall -Wextra -static -o $@ $<
 
 bench-programs: build/bench/io_loop.bin build/bench/bare_kvm build/bench/blkbench
 
