@@ -7,6 +7,7 @@
  * are blocked here before the first one is made.
  */
 #include "core/accel.h"
+#include "core/batch.h"
 #include "core/board.h"
 #include "core/cmd.h"
 #include "core/ctl.h"
@@ -20,6 +21,7 @@
 #include "core/script.h"
 #include "core/session.h"
 #include "core/text.h"
+#include "core/units.h"
 #include "ui/line_mode.h"
 #include "ui/term.h"
 
@@ -46,6 +48,7 @@ struct app {
     struct session *session;
     struct ctl_server *ctl;
     struct script *script;
+    struct batch *batch;
     struct line_mode *ui;
     struct loop_fd *signals;
     int signal_fd;
@@ -161,6 +164,18 @@ static void write_std(void *opaque, enum cmd_stream to, const char *text, size_t
             fprintf(stderr, "ruche: standard output cannot be written: %s\n", strerror(errno));
         session_quit(a->session, EXIT_FAILED);
     }
+}
+
+static void write_batch(void *opaque, const char *text, size_t len)
+{
+    write_std(opaque, CMD_OUT, text, len);
+}
+
+static void batch_done(void *opaque)
+{
+    struct app *a = opaque;
+
+    session_quit(a->session, 0);
 }
 
 static void nothing_done(void *opaque, int status)
@@ -311,6 +326,22 @@ static int make_script(struct app *a, struct err *e)
     return 0;
 }
 
+static int make_batch(struct app *a, struct err *e)
+{
+    struct batch_params p = {
+        .csv = a->o.csv, .interval_ns = 1000000000, .write = write_batch, .done = batch_done, .opaque = a};
+
+    if (!a->o.batch)
+        return 0;
+    if ((a->o.interval && units_duration(a->o.interval, &p.interval_ns, e) < 0) ||
+        (a->o.count && units_uint(a->o.count, "--count", 1, UINT64_MAX, &p.count, e) < 0))
+        return -1;
+    if (p.interval_ns < 100000000)
+        return err_set(e, EINVAL, "--interval `%s` is too short: 100ms is the least", a->o.interval);
+    a->batch = batch_new(a->session, &p, e);
+    return a->batch ? 0 : -1;
+}
+
 static int make_ui(struct app *a, struct err *e)
 {
     struct session_listener quiet = {.event = on_event, .opaque = a->guest};
@@ -341,6 +372,7 @@ static int run(struct app *a)
     struct err e = {0};
     int status;
 
+    a->o.headless |= a->o.batch;
     a->interactive = a->o.interactive || (!a->o.headless && !a->o.nitems && isatty(0) && isatty(1));
     if (a->o.interactive && (!isatty(0) || !isatty(1))) {
         err_set(&e, ENOTTY, "--interactive needs a terminal");
@@ -362,7 +394,7 @@ static int run(struct app *a)
         return complain(&e, EXIT_FAILED);
     if (!a->ctl)
         fprintf(stderr, "ruche: no control socket: %s\n", e.msg);
-    if (make_script(a, &e) < 0 || make_ui(a, &e) < 0)
+    if (make_script(a, &e) < 0 || make_batch(a, &e) < 0 || make_ui(a, &e) < 0)
         return complain(&e, EXIT_FAILED);
     session_start_lab(a->session);
     check_settled(a);
@@ -372,6 +404,7 @@ static int run(struct app *a)
 static void app_fini(struct app *a)
 {
     script_free(a->script);
+    batch_free(a->batch);
     line_mode_free(a->ui);
     ctl_server_free(a->ctl);
     if (a->session)

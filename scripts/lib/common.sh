@@ -51,3 +51,10 @@ work_dir() {
     WORK_DIRS+=("$REPLY")
     trap 'rm -rf "${WORK_DIRS[@]}"' EXIT
 }
+
+# Does this host run guests on the processor itself?  A KVM without VT-x or SVM (kvm_pvm, in some
+# cloud VMs) cannot run unmodified guests.
+host_has_kvm() {
+    grep -qwE -m1 'flags.*(vmx|svm)' /proc/cpuinfo && [ -r /dev/kvm ] && [ -w /dev/kvm ] &&
+        (: <>/dev/kvm) 2>/dev/null
+}

@@ -13,6 +13,7 @@
 
 #include "core/mem.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,13 +67,28 @@ static int check_api(int fd, struct err *e)
     return 0;
 }
 
+/* VMX: CPUID.1:ECX[5]; SVM: CPUID.80000001:ECX[2]. A KVM without either (kvm_pvm, found in cloud
+ * VMs) runs guests in user mode and needs their kernels to be made for it. */
+static int check_processor(struct err *e)
+{
+    unsigned eax, ebx, ecx, edx;
+
+    if ((__get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & 1u << 5) ||
+        (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && ecx & 1u << 2))
+        return 0;
+    return err_set(e, ENOTSUP, "this host's /dev/kvm works without VT-x or SVM (kvm_pvm) and cannot run "
+                               "unmodified guests; ask for nested virtualisation where the host is configured");
+}
+
 static int kvm_probe(struct err *e)
 {
     int fd = open_kvm(e), rc;
 
     if (fd < 0)
         return fd;
-    rc = check_api(fd, e);
+    rc = check_processor(e);
+    if (rc == 0)
+        rc = check_api(fd, e);
     close(fd);
     return rc;
 }

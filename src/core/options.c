@@ -31,6 +31,8 @@ const char options_help[] =
     "  --socket PATH      control socket (a path, or a name in the usual directory)\n"
     "  --name NAME        name of the instance\n"
     "  --log FILE         diagnostics to FILE in place of stderr\n"
+    "  --batch            print the table of guests every second; with --csv as CSV,\n"
+    "                     --interval TIME (1s) between samples, --count N samples, then end\n"
     "  --plain            line mode, no full screen\n"
     "  --ascii, --theme NAME   for the full-screen console\n"
     "  --version, --help\n"
@@ -64,6 +66,10 @@ static const struct option_row rows[] = {
     {"--interactive", NULL, NOTHING, AT(interactive), NULL, SESSION},
     {"--plain", NULL, NOTHING, AT(plain), NULL, SESSION},
     {"--ascii", NULL, NOTHING, AT(ascii), NULL, SESSION},
+    {"--batch", NULL, NOTHING, AT(batch), NULL, SESSION},
+    {"--csv", NULL, NOTHING, AT(csv), NULL, SESSION},
+    {"--interval", NULL, STRING, AT(interval), NULL, SESSION},
+    {"--count", NULL, STRING, AT(count), NULL, SESSION},
     {"--json", NULL, NOTHING, AT(json), NULL, IN(MODE_CTL)},
     {"--accel", NULL, STRING, AT(accel), NULL, SESSION},
     {"--socket", NULL, STRING, AT(socket), NULL, SESSION | IN(MODE_CTL)},
@@ -196,6 +202,10 @@ static int check(const struct options *o, struct err *e)
         return err_set(e, EINVAL, "`ruche ctl` needs a command, as `ruche ctl list`");
     if (o->headless && o->interactive)
         return err_set(e, EINVAL, "--headless and --interactive exclude each other");
+    if (o->batch && o->interactive)
+        return err_set(e, EINVAL, "--batch and --interactive exclude each other");
+    if (!o->batch && (o->csv || o->interval || o->count))
+        return err_set(e, EINVAL, "--csv, --interval and --count belong to --batch");
     return 0;
 }
 

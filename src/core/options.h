@@ -25,7 +25,8 @@ struct options {
     const char *log;
     const char *name;
     const char *theme;
-    bool headless, interactive, plain, ascii, json;
+    bool headless, interactive, plain, ascii, json, batch, csv;
+    const char *interval, *count; /* of --batch; NULL: not given */
     unsigned nitems;
     struct options_item item[OPTIONS_ITEMS_MAX];
     const char *lab;    /* LAB of MODE_LAB and MODE_LINT, KERNEL of MODE_RUN */

@@ -31,7 +31,7 @@ scripts/in-kvm --smp 2 --timeout 3 -- sh -c 'grep -c ^processor /proc/cpuinfo; p
     </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
 check in_kvm_ends_a_command_that_takes_too_long "$status" 124
 check in_kvm_runs_in_the_same_directory "$(tail -n 1 "$tmp/out")" "$PWD"
-if [ -e /dev/kvm ]; then
+if (. scripts/lib/common.sh && host_has_kvm); then
     echo "skip in_kvm_has_the_cpus_asked_for - this host has /dev/kvm and runs the command itself"
 else
     check in_kvm_has_the_cpus_asked_for "$(head -n 1 "$tmp/out")" 2
