@@ -388,10 +388,11 @@ static void exit_decode(struct kvm_run *r, struct vexit *x)
 
 static int kvm_vcpu_run(struct accel_vcpu *v)
 {
-    struct vexit x = {.reason = EXIT_SIGNAL};
+    struct vexit x; /* what a reason has is filled by its decoder; to clear all of it costs more */
     bool user = v->vm->p.irqchip_user;
     int rc;
 
+    x.reason = EXIT_SIGNAL;
     if (user)
         inject(v);
     rc = ioctl(v->fd, KVM_RUN, 0);

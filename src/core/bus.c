@@ -285,7 +285,11 @@ static void region_count(struct bus_region *r, uint64_t off)
 {
     uint64_t slot = r->len <= BUS_HIT_SLOTS ? off : off / ((r->len + BUS_HIT_SLOTS - 1) / BUS_HIT_SLOTS);
 
-    atomic_fetch_add_explicit(&r->hits[slot], 1, memory_order_relaxed);
+    if (r->lock) /* held: one writer at a time, no locked addition is needed */
+        atomic_store_explicit(&r->hits[slot], atomic_load_explicit(&r->hits[slot], memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&r->hits[slot], 1, memory_order_relaxed);
 }
 
 /* The widest access the device takes that fits into `size` at `off`, or 0. */
@@ -304,6 +308,7 @@ static bool region_access(struct bus *b, struct bus_region *r, uint64_t off, uns
 
     if (r->lock)
         pthread_mutex_lock(r->lock);
+    region_count(r, off);
     for (unsigned done = 0, w; done < size; done += w) {
         w = piece_width(r, off + done, size - done);
         if (!w) {
@@ -333,7 +338,6 @@ static bool bus_access(struct bus *b, uint64_t addr, unsigned size, bool write, 
         b->unclaimed++;
         return false;
     }
-    region_count(r, off);
     return region_access(b, r, off, size < room ? size : (unsigned)room, write, val);
 }
 

@@ -127,8 +127,9 @@ static void exit_io(struct vcpu *v, struct vexit *x)
 
     for (uint32_t i = 0; i < x->io.count; i++, p += x->io.size) {
         if (x->io.write) {
-            val = 0;
-            memcpy(&val, p, x->io.size);
+            val = x->io.size == 1 ? *p : 0;
+            if (x->io.size > 1)
+                memcpy(&val, p, x->io.size);
             bus_write(v->vm->pio, x->io.port, x->io.size, val);
         } else {
             bus_read(v->vm->pio, x->io.port, x->io.size, &val);
@@ -208,7 +209,7 @@ static void exit_end(struct vcpu *v, const struct vexit *x)
 void vcpu_handle(void *opaque, struct vexit *x)
 {
     struct vcpu *v = opaque;
-    uint64_t begin = clock_mono_ns();
+    uint64_t begin = ticks_now(v->ticks);
 
     switch (x->reason) {
     case EXIT_IO:
@@ -235,7 +236,7 @@ void vcpu_handle(void *opaque, struct vexit *x)
         break;
     }
     /* the ledger stays at `run`: vm_stats takes the handling time, counted here, out of it */
-    exit_count(&v->exits, x->reason, clock_mono_ns() - begin);
+    exit_count(&v->exits, x->reason, ticks_since_ns(v->ticks, begin));
 }
 
 /* One turn. False: the thread ends. */
@@ -308,6 +309,7 @@ int vcpu_start(struct vcpu *v, struct err *e)
     v->sleeping = false;
     v->parked = false;
     v->dead = false;
+    v->ticks = ticks_host();
     ledger_init(&v->ledger, LEDGER_PAUSED, clock_mono_ns());
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);

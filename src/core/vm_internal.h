@@ -16,6 +16,7 @@
 #include "core/governor.h"
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/ticks.h"
 #include "core/vclock.h"
 #include "core/vm.h"
 
@@ -70,6 +71,7 @@ struct vcpu {
     bool dead;             /* own thread: it cannot go on */
     struct ledger ledger;
     struct exit_counters exits;
+    struct ticks ticks; /* how the time of an exit is measured */
     _Atomic uint64_t lapic_hits[LAPIC_WAYS][LAPIC_REGS]; /* a local APIC that is ours is on no bus */
     _Atomic uint64_t cpu_base_ns; /* CPU time of earlier threads of this vCPU */
     uint64_t sample_ledger_ns[LEDGER_STATES]; /* main's: cumulative, as reported */

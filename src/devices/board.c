@@ -243,7 +243,7 @@ static bool add_debug_ports(struct board *b, struct err *e)
     lock = debug_ports_lock(b->debug);
     return port(b, "post", PC_POST_PORT, DEBUG_POST_BYTES, &debug_post_ops, b->debug, lock, e) &&
            port(b, "debugcon", PC_DEBUG_CONSOLE_PORT, DEBUG_CONSOLE_BYTES, &debug_console_ops,
-                b->debug, lock, e) &&
+                b->debug, NULL, e) && /* the console that it writes to has a lock of its own */
            port(b, "debug-exit", PC_DEBUG_EXIT_PORT, DEBUG_EXIT_BYTES, &debug_exit_ops, b->debug,
                 lock, e);
 }
