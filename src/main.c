@@ -23,7 +23,9 @@
 #include "core/text.h"
 #include "core/units.h"
 #include "ui/line_mode.h"
+#include "ui/screen.h"
 #include "ui/term.h"
+#include "ui/ui.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -50,6 +52,7 @@ struct app {
     struct script *script;
     struct batch *batch;
     struct line_mode *ui;
+    struct ui *screen;
     struct loop_fd *signals;
     int signal_fd;
     bool interactive, settled;
@@ -195,6 +198,18 @@ static void on_event(void *opaque, const struct event *ev)
                 text_show(show, sizeof show, ev->text));
 }
 
+/* The console: full-screen where the terminal can, else a prompt. */
+static int open_console(struct app *a, struct err *e)
+{
+    struct ui_params p = {.ascii = a->o.ascii, .theme = a->o.theme};
+
+    if (!a->o.plain && screen_possible())
+        a->screen = ui_new(a->session, &p, e);
+    else
+        a->ui = line_mode_new(a->session, NULL, e);
+    return a->screen || a->ui ? 0 : -1;
+}
+
 static void script_ended(void *arg, int status)
 {
     struct app *a = arg;
@@ -204,8 +219,7 @@ static void script_ended(void *arg, int status)
         session_quit(a->session, status);
     } else if (a->interactive) {
         session_unlisten(a->session, a->guest);
-        a->ui = line_mode_new(a->session, NULL, &e);
-        if (!a->ui)
+        if (open_console(a, &e) < 0)
             session_quit(a->session, complain(&e, EXIT_FAILED));
     } else {
         session_quit_when_idle(a->session);
@@ -221,7 +235,7 @@ static void check_settled(void *arg)
     if (a->settled || !session_settled(a->session, &failed))
         return;
     a->settled = true;
-    if (failed && !a->interactive && !a->ui) {
+    if (failed && !a->interactive && !a->ui && !a->screen) {
         session_quit(a->session, EXIT_FAILED);
     } else if (a->script) {
         script_go(a->script);
@@ -254,6 +268,8 @@ static void on_signal(void *arg, uint32_t events)
     case SIGTSTP:
         if (a->ui)
             line_mode_signal(a->ui, (int)si.ssi_signo);
+        else if (a->screen)
+            ui_signal(a->screen, (int)si.ssi_signo);
         else if (si.ssi_signo == SIGTSTP)
             raise(SIGSTOP);
         break;
@@ -351,7 +367,9 @@ static int make_ui(struct app *a, struct err *e)
         session_listen(a->session, &quiet);
         return 0;
     }
-    a->ui = line_mode_new(a->session, attach ? a->guest : NULL, e);
+    if (!attach)
+        return open_console(a, e);
+    a->ui = line_mode_new(a->session, a->guest, e);
     return a->ui ? 0 : -1;
 }
 
@@ -406,6 +424,7 @@ static void app_fini(struct app *a)
     script_free(a->script);
     batch_free(a->batch);
     line_mode_free(a->ui);
+    ui_free(a->screen);
     ctl_server_free(a->ctl);
     if (a->session)
         loop_del_fd(a->signals);

@@ -60,7 +60,7 @@ static void open_history(void)
         read_history(the_prompt.history);
 }
 
-static void save_history(void)
+void prompt_save(void)
 {
     mode_t mask;
 
@@ -72,7 +72,7 @@ static void save_history(void)
     umask(mask);
 }
 
-static void remember(const char *line)
+void prompt_remember(const char *line)
 {
     HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL;
 
@@ -126,7 +126,7 @@ static void on_line(char *text)
 {
     prompt_hide();
     if (text && the_prompt.keep)
-        remember(text);
+        prompt_remember(text);
     the_prompt.line(the_prompt.arg, text);
     free(text);
 }
@@ -143,12 +143,9 @@ static void on_input(void *arg, uint32_t events)
     rl_callback_read_char();
 }
 
-int prompt_open(struct session *s, void (*line)(void *arg, const char *text), void *arg, struct err *e)
+void prompt_setup(struct session *s)
 {
-    (void)e;
     the_prompt.session = s;
-    the_prompt.line = line;
-    the_prompt.arg = arg;
     rl_readline_name = "ruche";
     rl_catch_signals = 0;
     rl_catch_sigwinch = 0;
@@ -157,13 +154,21 @@ int prompt_open(struct session *s, void (*line)(void *arg, const char *text), vo
     rl_completer_word_break_characters = " \t\n"; /* `web*`, `key=value` are one word */
     rl_completer_quote_characters = "'\"";
     open_history();
+}
+
+int prompt_open(struct session *s, void (*line)(void *arg, const char *text), void *arg, struct err *e)
+{
+    (void)e;
+    the_prompt.line = line;
+    the_prompt.arg = arg;
+    prompt_setup(s);
     return 0;
 }
 
 void prompt_close(void)
 {
     prompt_hide();
-    save_history();
+    prompt_save();
 }
 
 void prompt_show(const char *prompt, bool keep)

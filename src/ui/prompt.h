@@ -14,6 +14,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What every use of readline here needs: completion by the command table, the history file. */
+void prompt_setup(struct session *s);
+void prompt_remember(const char *line); /* into the history, unless it was the last one too */
+void prompt_save(void);                 /* the history file */
+
 /* `line` is called with what was entered, NULL at the end of input. */
 int prompt_open(struct session *s, void (*line)(void *arg, const char *text), void *arg, struct err *e);
 void prompt_close(void); /* saves the history */

@@ -37,6 +37,7 @@ struct key_help { /* a line of the help overlay; ends with a NULL key */
 struct view_ops {
     const char *name; /* in the help overlay */
     const struct key_help *keys;
+    bool overlay; /* draws a box over what is below */
     bool raw; /* gets every key, `:` and Escape too (a guest's terminal) */
     void (*draw)(struct view *v, struct area a);
     bool (*key)(struct view *v, const struct key *k);     /* false: not mine */

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * overlay: boxes over the picture: the output of a command, the keys, what a number is.
+ */
+#define NCURSES_WIDECHAR 1
+#include "ui/ui_internal.h"
+
+#include <curses.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TITLE = 80 };
+
+struct overlay {
+    struct view v;
+    char title[TITLE];
+    char *text;
+    int lines, first, page, widest;
+    bool follows, is_output; /* follows: shows the end as it grows */
+    int field;               /* of an explanation, -1 */
+};
+
+static void measure(struct overlay *o)
+{
+    int w = 0;
+
+    o->lines = 0;
+    o->widest = (int)text_columns(o->title) + 6;
+    for (const char *s = o->text; *s; s++) {
+        w = *s == '\n' ? 0 : w + ((*s & 0xc0) != 0x80);
+        o->widest = w > o->widest ? w : o->widest;
+        o->lines += *s == '\n' || !s[1];
+    }
+}
+
+static const char *line_at(const struct overlay *o, int n)
+{
+    const char *s = o->text;
+
+    while (n-- > 0 && s) {
+        s = strchr(s, '\n');
+        s = s ? s + 1 : NULL;
+    }
+    return s;
+}
+
+static void set_text(struct overlay *o, const char *text, size_t len)
+{
+    char *copy = strndup(text, len);
+
+    if (!copy)
+        return;
+    free(o->text);
+    o->text = copy;
+    measure(o);
+}
+
+static struct area place(const struct overlay *o, struct area a)
+{
+    int w = o->widest + 4, h = o->lines + 2;
+
+    w = w > a.w - 2 ? a.w - 2 : w < 30 ? 30 : w;
+    h = h > a.h ? a.h : h < 3 ? 3 : h;
+    return (struct area){a.y + (a.h - h) / 2, a.x + (a.w - w) / 2, h, w};
+}
+
+static void clamp_first(struct overlay *o)
+{
+    int max = o->lines - o->page;
+
+    o->first = o->first > max ? max : o->first;
+    o->first = o->first < 0 ? 0 : o->first;
+}
+
+static void draw(struct view *v, struct area all)
+{
+    struct overlay *o = (struct overlay *)v;
+    struct area a = place(o, all);
+
+    o->page = a.h - 2;
+    if (o->follows)
+        o->first = o->lines;
+    clamp_first(o);
+    draw_clear(a);
+    draw_box(a, ROLE_DIM, false, o->title);
+    for (int i = 0; i < o->page; i++) {
+        const char *s = line_at(o, o->first + i);
+        char line[400];
+
+        if (!s)
+            break;
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(s, "\n"), s);
+        draw_text(a.y + 1 + i, a.x + 2, a.w - 4, ROLE_TEXT, line);
+    }
+    if (o->lines > o->page)
+        draw_fmt(a.y + a.h - 1, a.x + 2, a.w - 4, ROLE_DIM, " %d-%d of %d ", o->first + 1, o->first + o->page, o->lines);
+    draw_right(a.y + a.h - 1, a.x + 2, a.w - 4, ROLE_DIM, " Esc closes ");
+}
+
+static void explain(struct overlay *o);
+
+static bool turn(struct overlay *o, uint32_t code)
+{
+    if (o->field < 0 || (code != KEY_LEFT && code != KEY_RIGHT && code != '<' && code != '>'))
+        return false;
+    o->field = (o->field + (code == KEY_LEFT || code == '<' ? FIELDS - 1 : 1)) % FIELDS;
+    explain(o);
+    return true;
+}
+
+static bool key(struct view *v, const struct key *k)
+{
+    struct overlay *o = (struct overlay *)v;
+
+    if (turn(o, k->code))
+        return true;
+    o->follows = false;
+    switch (k->code) {
+    case KEY_UP: case 'k':
+        o->first--;
+        break;
+    case KEY_DOWN: case 'j':
+        o->first++;
+        break;
+    case KEY_PPAGE:
+        o->first -= o->page;
+        break;
+    case KEY_NPAGE: case ' ':
+        o->first += o->page;
+        break;
+    case KEY_HOME: case 'g':
+        o->first = 0;
+        break;
+    case KEY_END: case 'G':
+        o->follows = true;
+        break;
+    case ':': case 12:
+        return false;
+    default:
+        ui_pop(v->ui, v); /* Escape, q, Enter, any other */
+    }
+    return true;
+}
+
+static bool on_mouse(struct view *v, const struct mouse *m)
+{
+    struct overlay *o = (struct overlay *)v;
+
+    if (m->button == 64 || m->button == 65)
+        o->first += m->button == 64 ? -3 : 3;
+    else if (!m->release)
+        ui_pop(v->ui, v);
+    return true;
+}
+
+static void overlay_free(struct view *v)
+{
+    struct overlay *o = (struct overlay *)v;
+
+    if (o->is_output)
+        ui_cancel_run(v->ui, v);
+    free(o->text);
+    free(o);
+}
+
+static const struct key_help help[] = {{"arrows PgUp PgDn g G", "scroll"}, {"any other", "close"}, {NULL, NULL}};
+
+static const struct view_ops overlay_ops = {.name = "a window", .keys = help, .overlay = true, .draw = draw, .key = key,
+                                            .mouse = on_mouse, .free = overlay_free};
+
+static struct overlay *overlay_new(struct ui *u, const char *title)
+{
+    struct overlay *o = calloc(1, sizeof *o);
+
+    if (!o)
+        return NULL;
+    o->v = (struct view){.ops = &overlay_ops, .ui = u};
+    o->field = -1;
+    o->text = strdup("");
+    text_show(o->title, sizeof o->title, title);
+    if (o->text)
+        return o;
+    free(o);
+    return NULL;
+}
+
+struct view *pager_new(struct ui *u, const char *title)
+{
+    struct overlay *o = overlay_new(u, title);
+
+    if (o)
+        o->is_output = true;
+    return o ? &o->v : NULL;
+}
+
+void pager_set(struct view *v, const char *text, size_t len)
+{
+    struct overlay *o = (struct overlay *)v;
+    bool more = o->lines > 0;
+
+    set_text(o, text, len);
+    if (more && o->page && o->lines > o->page)
+        o->follows = true;
+}
+
+static void add_keys(struct text *t, const struct key_help *k)
+{
+    for (; k && k->key; k++)
+        text_printf(t, "%-22s%s\n", k->key, k->what);
+}
+
+struct view *help_new(struct ui *u, const struct view_ops *of)
+{
+    struct text t = {0};
+    char title[TITLE];
+    struct overlay *o;
+
+    snprintf(title, sizeof title, "keys: %s", of->name);
+    o = overlay_new(u, title);
+    add_keys(&t, of->keys);
+    text_puts(&t, "\n");
+    add_keys(&t, keys_common);
+    text_puts(&t, "\n`:help` lists the commands, `:help share` explains one.\n");
+    if (o)
+        set_text(o, text_str(&t), t.len);
+    text_free(&t);
+    return o ? &o->v : NULL;
+}
+
+/* Text broken into lines of at most `w`. */
+static void wrap(struct text *out, const char *head, const char *s, int w)
+{
+    int col = 10;
+
+    if (!*s)
+        return;
+    text_printf(out, "%-10s", head);
+    while (*s) {
+        int n = (int)strcspn(s, " ");
+
+        if (col > 10 && col + n >= w) {
+            text_printf(out, "\n%-10s", "");
+            col = 10;
+        }
+        text_printf(out, "%.*s ", n, s);
+        col += n + 1;
+        s += n + (s[n] == ' ');
+    }
+    text_puts(out, "\n");
+}
+
+static void explain(struct overlay *o)
+{
+    const struct field *f = field_at((enum field_id)o->field);
+    struct row *r = table_selected(o->v.ui->table);
+    struct text t = {0};
+    char now[FIELD_TEXT];
+
+    snprintf(o->title, sizeof o->title, "%s (%s)", f->title, f->key);
+    wrap(&t, "what", f->what, 66);
+    wrap(&t, "formula", f->formula, 66);
+    wrap(&t, "source", f->source, 66);
+    if (r && f->text) {
+        f->text(r, now);
+        text_printf(&t, "%-10s%s: %s\n", "now", r->name, now[0] ? now : "-");
+    }
+    text_puts(&t, "\n< > other columns;  a number that cannot be known is shown as a dash\n");
+    set_text(o, text_str(&t), t.len);
+    text_free(&t);
+}
+
+struct view *explain_new(struct ui *u, enum field_id f)
+{
+    struct overlay *o = overlay_new(u, "");
+
+    if (!o)
+        return NULL;
+    o->field = (int)f;
+    explain(o);
+    return &o->v;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * ui: see ui.h. The stack of views, the loop's side of it, and the frame.
+ */
+#define NCURSES_WIDECHAR 1
+#include "ui/ui_internal.h"
+
+#include "core/clock.h"
+#include "ui/attach.h"
+#include "ui/cmdline.h"
+#include "ui/screen.h"
+#include "ui/term.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { GAP_NS = 33000000, MIN_ROWS = 10, MIN_COLS = 40, CTRL_L = 12, CTRL_Z = 26, ESCAPE = 27 };
+static const uint64_t message_for_ns = 10000000000;
+
+/* What views ask. */
+
+struct session *ui_session(struct ui *u)
+{
+    return u->session;
+}
+
+struct guest *ui_selected(struct ui *u)
+{
+    struct row *r = u->table ? table_selected(u->table) : NULL;
+
+    return r ? r->g : NULL;
+}
+
+void ui_redraw(struct ui *u)
+{
+    uint64_t since = clock_ns(CLOCK_MONOTONIC) - u->drawn_ns;
+
+    if (u->dirty || u->closing)
+        return;
+    u->dirty = true;
+    loop_arm_ns(u->draw_timer, since < GAP_NS ? GAP_NS - since : 1);
+}
+
+void ui_say(struct ui *u, bool bad, const char *fmt, ...)
+{
+    char buf[UI_MESSAGE];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    text_show(u->message, sizeof u->message, buf);
+    u->message_bad = bad;
+    u->message_ns = clock_ns(CLOCK_MONOTONIC);
+    ui_redraw(u);
+}
+
+void ui_run(struct ui *u, const char *fmt, ...)
+{
+    char *line;
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vasprintf(&line, fmt, ap) < 0)
+        line = NULL;
+    va_end(ap);
+    if (line)
+        ui_run_line(u, line);
+    free(line);
+}
+
+void ui_push(struct ui *u, struct view *v)
+{
+    if (!v)
+        return;
+    v->ui = u;
+    v->below = u->top;
+    u->top = v;
+    ui_redraw(u);
+}
+
+static void bury(void *arg)
+{
+    struct ui *u = arg;
+
+    while (u->dying) {
+        struct view *v = u->dying;
+
+        u->dying = v->below;
+        v->ops->free(v);
+    }
+}
+
+void ui_pop(struct ui *u, struct view *v)
+{
+    for (struct view **p = &u->top; *p; p = &(*p)->below) {
+        if (*p == v && v != u->table) {
+            *p = v->below;
+            v->below = u->dying;
+            u->dying = v;
+            loop_post(u->loop, bury, u);
+            break;
+        }
+    }
+    ui_redraw(u);
+}
+
+/* The frame. */
+
+static void draw_message(struct ui *u, int y, int w)
+{
+    struct events *ev = session_events(u->session);
+    uint64_t last = events_last(ev);
+    char when[16], show[260];
+    int x = 1;
+
+    if (u->message[0] && clock_ns(CLOCK_MONOTONIC) - u->message_ns < message_for_ns) {
+        draw_fmt(y, 1, w - 2, u->message_bad ? ROLE_BAD : ROLE_TEXT, "%s", u->message);
+        return;
+    }
+    for (uint64_t i = 0; i < 3 && last > i && x < w - 24; i++) {
+        const struct event *e = events_get(ev, last - i);
+
+        if (!e)
+            break;
+        x += draw_fmt(y, x, w - x - 1, ROLE_DIM, "%.8s ", event_time(e, when));
+        x += draw_fmt(y, x, w - x - 1, e->kind == EV_FAILED || e->kind == EV_DEVICE ? ROLE_BAD : ROLE_TEXT, "%s%s%s",
+                      e->guest, e->guest[0] ? " " : "", text_show(show, sizeof show, e->text)) + 3;
+    }
+}
+
+static void draw_question(struct ui *u, int lines, int cols)
+{
+    int w = (int)text_columns(u->question) + 6;
+    struct area a;
+
+    w = w < 30 ? 30 : w > cols - 4 ? cols - 4 : w;
+    a = (struct area){lines / 2 - 3, (cols - w) / 2, 5, w};
+    draw_clear(a);
+    draw_box(a, ROLE_WARN, true, "are you sure?");
+    draw_text(a.y + 1, a.x + 3, w - 6, ROLE_TEXT, u->question);
+    draw_text(a.y + 3, a.x + 3, w - 6, ROLE_KEY, "y");
+    draw_text(a.y + 3, a.x + 5, w - 8, ROLE_DIM, "yes    any other key: no");
+}
+
+static bool draw_caret(struct ui *u, int lines, int cols, int *y, int *x)
+{
+    if (cmdline_active()) {
+        *y = lines - 2;
+        cmdline_draw(*y, cols, x);
+        return true;
+    }
+    *y = lines - 1;
+    *x = cols - 1;
+    return u->top->ops->caret && u->top->ops->caret(u->top, y, x);
+}
+
+static void draw_stack(struct view *v, struct area a)
+{
+    if (v->ops->overlay && v->below)
+        draw_stack(v->below, a);
+    v->ops->draw(v, a);
+}
+
+struct area ui_main_area(struct ui *u)
+{
+    int lines, cols, top;
+
+    screen_size(&lines, &cols);
+    top = hostbar_rows(u, lines);
+    return (struct area){top, 0, lines - top - 2, cols};
+}
+
+static void draw_frame(struct ui *u)
+{
+    int lines, cols, y = 0, x = 0;
+    bool caret = false;
+
+    screen_size(&lines, &cols);
+    screen_begin();
+    if (lines < MIN_ROWS || cols < MIN_COLS) {
+        draw_fmt(0, 0, cols, ROLE_TEXT, "too small: %dx%d, needs %dx%d", cols, lines, MIN_COLS, MIN_ROWS);
+    } else {
+        hostbar_draw(u, hostbar_rows(u, lines), cols);
+        draw_stack(u->top, ui_main_area(u));
+        if (!cmdline_active())
+            draw_message(u, lines - 2, cols);
+        if (u->top->ops->keybar)
+            u->top->ops->keybar(u->top, lines - 1, cols);
+        else
+            table_keybar(lines - 1, cols);
+        caret = draw_caret(u, lines, cols, &y, &x);
+        if (u->asking)
+            draw_question(u, lines, cols);
+    }
+    screen_end(caret, y, x);
+}
+
+static void on_draw(void *arg)
+{
+    struct ui *u = arg;
+
+    if (!u->dirty || u->closing)
+        return;
+    u->drawn_ns = clock_ns(CLOCK_MONOTONIC);
+    if (!screen_ready()) { /* the last frame is not out, or somebody else has the terminal */
+        loop_arm_ns(u->draw_timer, GAP_NS);
+        return;
+    }
+    u->dirty = false;
+    draw_frame(u);
+}
+
+/* Samples. */
+
+static void on_sample(void *arg)
+{
+    struct ui *u = arg;
+
+    loop_arm_ns(u->sample_timer, session_interval_ns(u->session));
+    model_sample(&u->model, true);
+    if (u->frozen)
+        return;
+    for (struct view *v = u->top; v; v = v->below)
+        if (v->ops->tick)
+            v->ops->tick(v);
+    ui_redraw(u);
+}
+
+/* Input. */
+
+static bool common_key(struct ui *u, const struct key *k)
+{
+    if (k->special && k->code == KEY_F(1)) {
+        ui_push(u, help_new(u, u->top->ops));
+        return true;
+    }
+    if (k->special)
+        return false;
+    switch (k->code) {
+    case CTRL_L:
+        screen_repaint();
+        break;
+    case ':':
+        ui_open_command(u, "");
+        break;
+    case '?':
+        ui_push(u, help_new(u, u->top->ops));
+        break;
+    case ESCAPE:
+        if (u->top != u->table)
+            ui_pop(u, u->top);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+static void on_key(struct ui *u, const struct key *k, const struct mouse *m)
+{
+    if (k->special && k->code == KEY_MOUSE_SGR) {
+        if (u->mouse && !u->asking && u->top->ops->mouse)
+            u->top->ops->mouse(u->top, m);
+    } else if (u->asking) {
+        ui_answer(u, !k->special && (k->code == 'y' || k->code == 'Y'));
+    } else if (cmdline_active()) {
+        cmdline_key(k);
+    } else if (u->top->ops->raw) {
+        u->top->ops->key(u->top, k);
+    } else if (!k->special && k->code == CTRL_Z) {
+        screen_suspend();
+    } else if (!u->top->ops->key(u->top, k)) {
+        common_key(u, k);
+    }
+    ui_redraw(u);
+}
+
+static void on_input(void *arg, uint32_t events)
+{
+    struct ui *u = arg;
+    struct mouse m = {0};
+    struct key k;
+
+    while (!u->closing && screen_key(&k, &m))
+        on_key(u, &k, &m);
+    if ((events & (EPOLLHUP | EPOLLERR)) && !u->closing) {
+        u->closing = true;
+        loop_del_fd(u->in);
+        u->in = NULL;
+        session_quit(u->session, 128 + SIGHUP);
+    }
+}
+
+static void on_stderr(void *arg, uint32_t events)
+{
+    struct ui *u = arg;
+    char buf[UI_MESSAGE];
+    size_t n = screen_errors(buf, sizeof buf - 1);
+
+    (void)events;
+    buf[n] = '\0';
+    buf[strcspn(buf, "\n")] = '\0';
+    if (buf[0])
+        ui_say(u, true, "%s", buf);
+}
+
+void ui_signal(struct ui *u, int sig)
+{
+    if (u->attach && sig == SIGWINCH)
+        attach_resize(u->attach);
+    else if (u->attach && sig == SIGTSTP)
+        term_suspend();
+    else if (sig == SIGTSTP)
+        screen_suspend();
+    else if (sig == SIGWINCH)
+        screen_resize();
+    ui_redraw(u);
+}
+
+/* Of the session. */
+
+static void on_event(void *opaque, const struct event *ev)
+{
+    struct ui *u = opaque;
+
+    if (ev->kind == EV_STATE || ev->kind == EV_CONFIG || ev->kind == EV_SESSION)
+        model_sample(&u->model, false);
+    if (u->attach && strcmp(ev->guest, attach_guest(u->attach)->c->name) == 0 && ev->kind != EV_CONFIG)
+        attach_check(u->attach);
+    ui_redraw(u);
+}
+
+static void on_quit(void *opaque)
+{
+    struct ui *u = opaque;
+
+    u->closing = true;
+    cmdline_close();
+    attach_free(u->attach);
+    u->attach = NULL;
+    screen_leave();
+}
+
+static void output_write(void *opaque, enum cmd_stream to, const char *text, size_t len)
+{
+    ui_say(opaque, to == CMD_ERROR, "%.*s", (int)len, text);
+}
+
+static void output_done(void *opaque, int status)
+{
+    (void)opaque;
+    (void)status;
+}
+
+void ui_listen_keys(struct ui *u, bool yes)
+{
+    if (yes && !u->in)
+        u->in = loop_add_fd(u->loop, 0, EPOLLIN, on_input, u, NULL);
+    if (!yes) {
+        loop_del_fd(u->in);
+        u->in = NULL;
+    }
+}
+
+static int open_sources(struct ui *u, struct err *e)
+{
+    ui_listen_keys(u, true);
+    u->errors = loop_add_fd(u->loop, screen_errors_fd(), EPOLLIN, on_stderr, u, e);
+    u->draw_timer = loop_add_timer(u->loop, on_draw, u, e);
+    u->sample_timer = loop_add_timer(u->loop, on_sample, u, e);
+    return u->in && u->errors && u->draw_timer && u->sample_timer ? 0 : -ENOMEM;
+}
+
+static int begin(struct ui *u, const struct ui_params *p, struct err *e)
+{
+    struct session_listener l = {.event = on_event, .quit = on_quit, .opaque = u};
+    struct cmd_client out = {.write = output_write, .done = output_done, .opaque = u};
+
+    if (screen_open(u->loop, p->ascii, e) < 0 || open_sources(u, e) < 0)
+        return -1;
+    for (int t = 0; p->theme && t < THEMES; t++)
+        if (strcmp(p->theme, draw_theme_name((enum draw_theme)t)) == 0)
+            draw_set_theme((enum draw_theme)t);
+    cmdline_init(u->session);
+    u->table = table_new(u);
+    if (!u->table || model_init(&u->model, u->session) < 0)
+        return err_set(e, ENOMEM, "out of memory");
+    ui_push(u, u->table);
+    session_listen(u->session, &l);
+    session_set_output(u->session, &out);
+    ui_attach_init(u);
+    model_sample(&u->model, false);
+    on_sample(u);
+    return 0;
+}
+
+struct ui *ui_new(struct session *s, const struct ui_params *p, struct err *e)
+{
+    struct ui *u = calloc(1, sizeof *u);
+
+    if (!u) {
+        err_set(e, ENOMEM, "out of memory");
+        return NULL;
+    }
+    u->session = s;
+    u->loop = session_loop(s);
+    if (begin(u, p, e) < 0) {
+        ui_free(u);
+        return NULL;
+    }
+    return u;
+}
+
+void ui_free(struct ui *u)
+{
+    if (!u)
+        return;
+    u->closing = true;
+    ui_attach_fini(u);
+    session_unlisten(u->session, u);
+    ui_runs_fini(u);
+    cmdline_fini();
+    while (u->top) {
+        struct view *v = u->top;
+
+        u->top = v->below;
+        v->ops->free(v);
+    }
+    bury(u);
+    loop_del_fd(u->in);
+    loop_del_fd(u->errors);
+    loop_del_timer(u->draw_timer);
+    loop_del_timer(u->sample_timer);
+    screen_close();
+    model_fini(&u->model);
+    term_restore();
+    free(u);
+}
