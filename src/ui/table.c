@@ -245,7 +245,7 @@ static void draw_field(struct table *t, const struct row *r, int i, int y, int x
         role = state_role(r);
         break;
     case FIELD_WHY:
-        role = r->sched.reason == SCHED_SHARE || r->sched.reason == SCHED_CAP ? ROLE_WARN : ROLE_DIM;
+        role = r->sched.reason == REASON_SHARE || r->sched.reason == REASON_CAP ? ROLE_WARN : ROLE_DIM;
         break;
     default:
         break;
