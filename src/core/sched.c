@@ -15,7 +15,7 @@
 #define QUIET_STEP 0.100   /* nothing binds: only look for what may come up */
 #define BANK 0.001         /* seconds that a guest may keep for later */
 #define OVERDRAFT 0.005    /* seconds by which a light guest may exceed its part at once */
-#define OWED 0.003         /* seconds for which a light guest is given room of its own */
+#define OWED 0.002         /* lacked seconds for which a light guest is given room of its own */
 #define CREDIT_MAX 0.250   /* more than that is a host that does not follow us */
 #define CAP_SLICE 0.006    /* what a capped guest runs at once, at most */
 #define LIGHT_CPU 0.05     /* a vCPU that wants less is not worth holding */
@@ -130,6 +130,16 @@ static bool runs_whole(const struct sched_vm *v)
     return true;
 }
 
+/* Light guests share CPUs with those that run beside them; waiting shows what that costs. */
+static void note_lack(struct sched_vm *v, double entitled)
+{
+    double waited = 0;
+
+    for (unsigned i = 0; i < v->ncpus; i++)
+        waited += v->cpu[i].waited;
+    v->lack = v->bound || waited <= 0 ? 0 : fmax(0, least(v->lack + entitled - used_by(v), 2 * OWED));
+}
+
 /* Who is owed how much. The bound ones' credits sum to zero: what they all were owed, the host
  * did not have. */
 static void account(struct sched_vm *const *vm, unsigned n, bool contended)
@@ -144,12 +154,13 @@ static void account(struct sched_vm *const *vm, unsigned n, bool contended)
         struct sched_vm *v = vm[k];
 
         if (!contended || v->paused) {
-            v->credit = 0;
+            v->credit = v->lack = 0;
             continue;
         }
+        note_lack(v, entitled > 0 ? used * v->entitlement / entitled : 0);
         v->credit += (entitled > 0 ? used * v->fair / entitled : 0) - used_by(v);
         if (!v->bound && (v->capped || runs_whole(v)))
-            v->credit = least(v->credit, v->cpu[0].waited > 0 ? 2 * OWED : BANK);
+            v->credit = least(v->credit, BANK);
         v->credit = fmax(-CREDIT_MAX, least(v->credit, CREDIT_MAX));
         if (v->bound) {
             owed += v->credit;
@@ -187,7 +198,7 @@ static double cap_step(const struct sched_vm *v)
         return QUIET_STEP;
     if (v->capped)
         return fmax(0.001, (slice - v->tokens) / v->cap);
-    if (v->limit < 0.02)
+    if (v->limit < 0.001)
         return 0.020;
     return fmax(0.001, v->tokens / fmax(1, v->ncpus));
 }
@@ -265,8 +276,8 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
         if (v->paused || v->capped || !goes_first(v))
             continue;
         hold_all(v, false);
-        room -= v->credit > OWED ? fmax(v->limit, least(v->ncpus, 1)) : v->limit;
-        step = v->credit > OWED ? SLICE_MIN : step;
+        room -= v->lack > OWED ? fmax(v->limit, 1) : v->limit;
+        step = v->lack > OWED ? SLICE_MIN : step;
     }
     for (;;) {
         struct sched_vm *next = NULL;
@@ -318,6 +329,7 @@ double sched_step(struct sched_domain *d, struct sched_vm *const *vm, unsigned n
 {
     double step;
     unsigned here = 0, bound;
+    bool was;
 
     if (dt <= 0)
         dt = 1e-6;
@@ -328,8 +340,9 @@ double sched_step(struct sched_domain *d, struct sched_vm *const *vm, unsigned n
         here += !vm[k]->paused && vm[k]->limit > 0.001;
         apply_cap(vm[k], dt);
     }
+    was = d->contended;
     d->contended = bound > 0 && here > 1; /* one alone is divided by nobody but the host */
-    account(vm, n, d->contended);
+    account(vm, n, d->contended && was); /* what went before was free for all */
     step = d->contended ? choose(d, vm, n) : quiet_step(d);
     for (unsigned k = 0; k < n; k++) {
         if (vm[k]->paused || (!d->contended && !vm[k]->capped))

@@ -44,6 +44,7 @@ struct sched_vm {
     double io_used; /* since the last step: threads of it that cannot be held */
     /* state */
     double credit, tokens, io_demand;
+    double lack; /* light guests': what the host did not give, though they were within their part */
     double limit; /* what it could make use of: demand, cap, its vCPUs */
     double fair;  /* what it might have at most if it wanted */
     /* decided */

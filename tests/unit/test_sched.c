@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The decision who may run (core/sched.h), on a simulated machine: its CPUs are divided evenly
+ * among the vCPUs that run, as a kernel does.
+ */
+#include "core/sched.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { VMS = 8, CPUS = 4 };
+#define QUANTUM 0.0001
+
+struct machine {
+    struct sched_domain d;
+    struct sched_vm vm[VMS], *list[VMS];
+    struct sched_cpu cpu[VMS][CPUS];
+    double duty[VMS], period; /* busy for this part of each period */
+    double entitled[VMS], got[VMS], idle;    /* CPU seconds; `idle`: lost while somebody wanted to run */
+    double foreign;           /* busy threads of others */
+    double now, due;
+    unsigned n, steps;
+    struct sched_vm *sleeper; /* sleeps around each step */
+};
+
+static void add(struct machine *m, double weight, unsigned ncpus, double duty)
+{
+    struct sched_vm *v = &m->vm[m->n];
+
+    v->weight = weight;
+    v->ncpus = ncpus;
+    v->cpu = m->cpu[m->n];
+    m->duty[m->n] = duty;
+    m->list[m->n++] = v;
+}
+
+static struct machine *machine(double cpus)
+{
+    struct machine *m = calloc(1, sizeof *m);
+
+    m->d.cpus = cpus;
+    m->period = 0.010;
+    return m;
+}
+
+static bool wants(const struct machine *m, unsigned k)
+{
+    if (m->sleeper == &m->vm[k] && (m->due - m->now < 0.0004))
+        return false;
+    return fmod(m->now, m->period) < m->duty[k] * m->period;
+}
+
+/* One quantum of a kernel that gives each runnable thread the same, one CPU at most. */
+static void run(struct machine *m)
+{
+    double threads = m->foreign, part, wanted = 0;
+
+    for (unsigned k = 0; k < m->n; k++)
+        for (unsigned i = 0; i < m->vm[k].ncpus && wants(m, k); i++) {
+            threads += !m->cpu[k][i].hold;
+            wanted += !m->vm[k].capped;
+        }
+    part = threads > m->d.cpus ? m->d.cpus / threads : 1;
+    m->idle += fmin(fmax(m->d.cpus - threads * part, 0), fmax(wanted - threads + m->foreign, 0)) * QUANTUM;
+    for (unsigned k = 0; k < m->n; k++)
+        for (unsigned i = 0; i < m->vm[k].ncpus && wants(m, k); i++) {
+            struct sched_cpu *c = &m->cpu[k][i];
+
+            if (c->hold)
+                continue;
+            c->used += part * QUANTUM;
+            c->waited += (1 - part) * QUANTUM;
+            m->got[k] += part * QUANTUM;
+        }
+    m->now += QUANTUM;
+}
+
+static void simulate(struct machine *m, double seconds)
+{
+    double until = m->now + seconds, last = m->now;
+
+    while (m->now < until) {
+        run(m);
+        if (m->now < m->due)
+            continue;
+        m->due = m->now + sched_step(&m->d, m->list, m->n, m->now - last);
+        last = m->now;
+        m->steps++;
+        for (unsigned k = 0; k < m->n; k++)
+            m->entitled[k] += m->vm[k].entitlement * (m->due - m->now);
+        for (unsigned k = 0; k < m->n; k++)
+            for (unsigned i = 0; i < CPUS; i++)
+                m->cpu[k][i].used = m->cpu[k][i].waited = 0;
+    }
+}
+
+static void settle(struct machine *m)
+{
+    simulate(m, 0.5);
+    memset(m->got, 0, sizeof m->got);
+    memset(m->entitled, 0, sizeof m->entitled);
+    m->idle = 0;
+    m->steps = 0;
+}
+
+static void assert_near(double have, double want, double within)
+{
+    if (fabs(have - want) > within)
+        fail_msg("%.4f is not %.4f within %.4f", have, want, within);
+}
+
+static void shares_are_exact_within_two_percent_up_to_twenty_to_one(void **state)
+{
+    static const double shares[][3] = {{100, 100, 0}, {300, 100, 0}, {2000, 100, 0}, {1000, 500, 100}};
+
+    (void)state;
+    for (unsigned t = 0; t < 4; t++) {
+        struct machine *m = machine(1);
+        double sum = 0;
+
+        for (unsigned k = 0; k < 3 && shares[t][k] > 0; k++, sum += shares[t][k - 1])
+            add(m, shares[t][k], 1, 1);
+        settle(m);
+        simulate(m, 5);
+        for (unsigned k = 0; k < m->n; k++)
+            assert_near(m->got[k] / 5, shares[t][k] / sum, 0.02 * shares[t][k] / sum);
+        assert_near(m->idle, 0, 0.01 * 5);
+        free(m);
+    }
+}
+
+static void thousand_to_one_is_within_half_a_point_and_starves_nobody(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    add(m, 10000, 1, 1);
+    add(m, 10, 1, 1);
+    settle(m);
+    simulate(m, 10);
+    assert_near(m->got[1] / 10, 0.001, 0.0005);
+    free(m);
+}
+
+static void guests_with_more_vcpus_get_no_more(void **state)
+{
+    struct machine *m = machine(2);
+
+    (void)state;
+    add(m, 100, 4, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    simulate(m, 5);
+    assert_near(m->got[0] / 5, 1, 0.02);
+    assert_near(m->got[1] / 5, 1, 0.02);
+    free(m);
+}
+
+static void what_a_guest_cannot_use_goes_to_the_others(void **state)
+{
+    struct machine *m = machine(2);
+
+    (void)state;
+    add(m, 300, 1, 1);
+    add(m, 100, 1, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    simulate(m, 5);
+    assert_near(m->got[0] / 5, 1, 0.02);
+    assert_near(m->got[1] / 5, 0.5, 0.01);
+    assert_near(m->got[2] / 5, 0.5, 0.01);
+    assert_near(m->idle, 0, 0.01 * 10);
+    free(m);
+}
+
+static void idle_guests_leave_all_to_the_others(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    add(m, 100, 1, 1);
+    add(m, 10000, 1, 0);
+    add(m, 100, 1, 0.02);
+    settle(m);
+    simulate(m, 5);
+    assert_true(m->got[0] / 5 > 0.97);
+    assert_int_equal(m->vm[1].reason, REASON_IDLE);
+    free(m);
+}
+
+static void a_sleeper_before_each_step_gains_nothing(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    add(m, 100, 1, 1);
+    add(m, 100, 1, 1);
+    m->sleeper = &m->vm[1];
+    settle(m);
+    simulate(m, 5);
+    assert_true(m->got[1] / (m->got[0] + m->got[1]) < 0.51);
+    free(m);
+}
+
+static void a_busy_host_changes_nothing_in_the_ratio(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    m->foreign = 1;
+    add(m, 300, 1, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    simulate(m, 5);
+    assert_near(m->got[0] / (m->got[0] + m->got[1]), 0.75, 0.01);
+    free(m);
+}
+
+static void a_change_shows_within_a_tenth_of_a_second(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    add(m, 300, 1, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    for (unsigned turn = 0; turn < 6; turn++) {
+        double before = m->vm[0].weight;
+
+        m->vm[0].weight = m->vm[1].weight;
+        m->vm[1].weight = before;
+        simulate(m, 0.1);
+        memset(m->got, 0, sizeof m->got);
+        simulate(m, 0.2);
+        assert_near(m->got[0] / 0.2, m->vm[0].weight / 400, 0.05);
+    }
+    free(m);
+}
+
+static void caps_hold_on_an_idle_machine(void **state)
+{
+    static const double caps[] = {0.05, 0.3, 0.9, 1.5};
+
+    (void)state;
+    for (unsigned t = 0; t < 4; t++) {
+        struct machine *m = machine(4);
+
+        add(m, 100, 2, 1);
+        m->vm[0].cap = caps[t];
+        simulate(m, 2);
+        settle(m);
+        simulate(m, 5);
+        assert_near(m->got[0] / 5, caps[t], 0.02 * caps[t]);
+        assert_int_equal(m->vm[0].reason, REASON_CAP);
+        free(m);
+    }
+}
+
+static void nothing_is_held_and_little_is_asked_when_nothing_binds(void **state)
+{
+    struct machine *m = machine(2);
+
+    (void)state;
+    add(m, 100, 1, 0.05);
+    add(m, 100, 1, 0.02);
+    settle(m);
+    simulate(m, 2);
+    assert_true(m->steps <= 2 * 21);
+    assert_false(m->d.contended);
+    free(m);
+}
+
+/* Whatever the load: entitlements never exceed what there is, nobody waits for ever. */
+static void any_load_is_divided_up_and_nobody_starves(void **state)
+{
+    unsigned seed = 1;
+
+    (void)state;
+    for (unsigned t = 0; t < 60; t++) {
+        struct machine *m = machine(1 + rand_r(&seed) % 3);
+        double sum = 0;
+
+        for (unsigned k = 2 + rand_r(&seed) % (VMS - 2); k; k--)
+            add(m, 1 + rand_r(&seed) % 1000, 1 + rand_r(&seed) % CPUS, t % 2 == 0 || rand_r(&seed) % 3 ? 1 : 0.3);
+        settle(m);
+        simulate(m, 3);
+        for (unsigned k = 0; k < m->n; k++) {
+            sum += m->vm[k].entitlement;
+            assert_true(m->vm[k].entitlement >= 0 && m->vm[k].entitlement <= m->vm[k].ncpus + 1e-9);
+            /* guests that all sleep and wake together hide what they want: no more is promised */
+            if (m->duty[k] == 1 && m->got[k] < m->entitled[k] * (t % 2 ? 0.25 : 0.96) - 0.006)
+                fail_msg("load %u: guest %u got %.3f of %.3f s", t, k, m->got[k], m->entitled[k]);
+        }
+        assert_true(sum <= m->d.cpus + 1e-6);
+        free(m);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_are_exact_within_two_percent_up_to_twenty_to_one),
+        cmocka_unit_test(thousand_to_one_is_within_half_a_point_and_starves_nobody),
+        cmocka_unit_test(guests_with_more_vcpus_get_no_more),
+        cmocka_unit_test(what_a_guest_cannot_use_goes_to_the_others),
+        cmocka_unit_test(idle_guests_leave_all_to_the_others),
+        cmocka_unit_test(a_sleeper_before_each_step_gains_nothing),
+        cmocka_unit_test(a_busy_host_changes_nothing_in_the_ratio),
+        cmocka_unit_test(a_change_shows_within_a_tenth_of_a_second),
+        cmocka_unit_test(caps_hold_on_an_idle_machine),
+        cmocka_unit_test(nothing_is_held_and_little_is_asked_when_nothing_binds),
+        cmocka_unit_test(any_load_is_divided_up_and_nobody_starves),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
