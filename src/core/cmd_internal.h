@@ -125,6 +125,7 @@ void exec_console(struct cmd_run *r);
 void exec_watch(struct cmd_run *r);
 void exec_send(struct cmd_run *r);
 void exec_expect(struct cmd_run *r);
+void exec_check(struct cmd_run *r);
 void exec_log(struct cmd_run *r);
 void exec_record(struct cmd_run *r);
 void exec_replay(struct cmd_run *r);

@@ -132,6 +132,15 @@ static const struct cmd table[] = {
      .opts = {{"--print", "-p", NULL, "print the line that matched"},
               {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
 
+    {.name = "check", .exec = exec_check,
+     .help = "wait until a figure of a guest is within bounds",
+     .more = "FIGURE is got or entitled (percent of one CPU), part (percent of what all guests got), or a state of\n"
+             "the time ledger as in `stats`: run, ready, capped, ... RANGE is in percent, as `73..77`. Looks again\n"
+             "each interval for TIMEOUT (10 s), then fails and tells the figure.",
+     .args = {{"VM", ARG_GUEST, false, false, NULL},
+              {"FIGURE", ARG_WORD, false, false, "got entitled part run vmm poll ready capped halt blocked paused"},
+              {"RANGE", ARG_WORD, false, false, NULL}, {"TIMEOUT", ARG_WORD, true, false, NULL}}},
+
     {.name = "log", .exec = exec_log,
      .help = "write what a guest says to a file",
      .more = "From now on, as it comes. A file that exists is not touched without --append. `log VM off` ends it,\n"

@@ -113,7 +113,8 @@ void vm_power(void *opaque, enum board_power what, unsigned code)
 
 bool vm_rebuilding(const struct vm *vm)
 {
-    return !vm->machine_up || vm->job == JOB_START || vm->job == JOB_STOP || vm->job == JOB_RESET;
+    /* the job first: while it builds, `machine_up` is its */
+    return vm->job == JOB_START || vm->job == JOB_STOP || vm->job == JOB_RESET || !vm->machine_up;
 }
 
 static void *job_main(void *arg)
