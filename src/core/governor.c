@@ -102,7 +102,7 @@ static double seconds_since(uint64_t *last, uint64_t now)
 static void read_wait(struct gov_guest *a, unsigned i)
 {
     struct reading *r = &a->reading[i];
-    int64_t ns = a->ops->wait_ns(a->vm, i);
+    int64_t ns = a->ops->wait_ns(a->vm, i, !r->wait_read);
 
     if (r->wait_read) /* else nobody looked at what went before */
         a->s.cpu[i].waited = (double)(ns - r->wait_ns) / 1e9;
@@ -144,7 +144,7 @@ static void tell(struct gov_guest *a, bool run)
         r->told = how;
         a->ops->hold(a->vm, i, how);
         if (how == GOV_RUN) /* what it waits from now on counts */
-            r->wait_ns = a->ops->wait_ns(a->vm, i);
+            r->wait_ns = a->ops->wait_ns(a->vm, i, true);
         r->wait_read = how == GOV_RUN;
     }
 }

@@ -27,7 +27,8 @@ enum gov_hold { GOV_RUN, GOV_HOLD_SHARE, GOV_HOLD_CAP };
 
 struct gov_ops {
     uint64_t (*cpu_ns)(void *vm, unsigned cpu);  /* CPU time of a vCPU's thread */
-    int64_t (*wait_ns)(void *vm, unsigned cpu);  /* time it wanted a CPU, was not held and got none */
+    /* Time it wanted a CPU, was not held and got none; `first`: nobody has asked for a while. */
+    int64_t (*wait_ns)(void *vm, unsigned cpu, bool first);
     uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
     void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
 };

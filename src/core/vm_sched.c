@@ -43,7 +43,7 @@ static bool is_runnable(const struct vcpu *v)
 
 /* The kernel counts a wait when it is over. One that goes on shows as a thread that is runnable
  * and has not moved; what is added for it here is in the kernel's count later. */
-static int64_t wait_by_kernel(struct vcpu *v, uint64_t cpu_time)
+static int64_t wait_by_kernel(struct vcpu *v, uint64_t cpu_time, bool first)
 {
     struct vcpu_wait *w = &v->wait;
     bool known;
@@ -52,7 +52,7 @@ static int64_t wait_by_kernel(struct vcpu *v, uint64_t cpu_time)
     bool moved = cpu_time != w->cpu_ns || delay != w->delay_ns;
 
     w->going_ns = (moved ? 0 : w->going_ns) + (idle > 0 ? idle : 0);
-    if (idle < (int64_t)(now - w->now_ns) / 20 || !known || !is_runnable(v))
+    if (first || idle < (int64_t)(now - w->now_ns) / 20 || !known || !is_runnable(v))
         w->going_ns = 0;
     w->now_ns = now;
     w->cpu_ns = cpu_time;
@@ -60,13 +60,13 @@ static int64_t wait_by_kernel(struct vcpu *v, uint64_t cpu_time)
     return (int64_t)delay + w->going_ns;
 }
 
-static int64_t wait_ns(void *opaque, unsigned cpu)
+static int64_t wait_ns(void *opaque, unsigned cpu, bool first)
 {
     struct vm *vm = opaque;
     struct vcpu *v = &vm->vcpu[cpu];
     uint64_t cpu_time = cpu_ns(vm, cpu);
 
-    return vm->irqchip_user ? wait_by_ledger(v, cpu_time) : wait_by_kernel(v, cpu_time);
+    return vm->irqchip_user ? wait_by_ledger(v, cpu_time) : wait_by_kernel(v, cpu_time, first);
 }
 
 static uint64_t io_ns(void *opaque)
