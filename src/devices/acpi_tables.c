@@ -83,6 +83,7 @@ enum {
     FADT_PROC_C1 = 1 << 2,
     FADT_SLP_BUTTON = 1 << 5, /* set: no sleep button in fixed hardware */
     FADT_FIX_RTC = 1 << 6,    /* set: no RTC wake status there */
+    FADT_TMR_VAL_EXT = 1 << 8, /* the PM timer has 32 bits, not 24 */
     FADT_RESET_REG_SUP = 1 << 10,
 };
 
@@ -279,7 +280,8 @@ static uint32_t write_fadt(struct area *a, uint32_t facs, uint32_t dsdt)
     f->c3_latency_us = C3_UNSUPPORTED_US;
     f->century = PC_CMOS_CENTURY;
     f->iapc_boot_arch = IAPC_LEGACY_DEVICES | IAPC_VGA_NOT_PRESENT;
-    f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_RESET_REG_SUP;
+    f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_VAL_EXT |
+               FADT_RESET_REG_SUP;
     f->reset_reg = gas_port(PC_RESET_PORT, 1, 1);
     f->reset_value = PC_RESET_VALUE;
     return table_end(a, &f->h);

@@ -20,6 +20,7 @@
 #include "devices/debug_ports.h"
 #include "devices/i8042.h"
 #include "devices/i8254.h"
+#include "devices/irq_or.h"
 #include "devices/irqchip.h"
 #include "devices/mc146818.h"
 #include "devices/ns16550.h"
@@ -59,6 +60,7 @@ struct board {
     struct i8042 *i8042;
     struct mc146818 *rtc;
     struct pci *pci;
+    struct irq_or intx[PC_PCI_LINES];
     struct virtio_console *console;
     struct virtio_rng *rng;
     struct virtio_balloon *balloon;
@@ -256,13 +258,18 @@ static bool add_pci(struct board *b, struct err *e)
         .reset_control = pci_reset_control, .opaque = b,
     };
 
+    for (unsigned i = 0; i < PC_PCI_LINES; i++) {
+        const struct irq_wire line = wire(b, PC_GSI_PCI + i);
+
+        irq_or_init(&b->intx[i], &line);
+    }
     b->pci = pci_new(&env, e);
     return b->pci != NULL;
 }
 
 static bool plug(struct board *b, unsigned slot, struct virtio_dev *d, struct err *e)
 {
-    const struct irq_wire intx = wire(b, pc_gsi_of_slot(slot));
+    const struct irq_wire intx = irq_or_input(&b->intx[slot % PC_PCI_LINES], slot / PC_PCI_LINES);
     const struct msi_sink msi = {board_msi, b};
     struct virtio_pci *fn = virtio_pci_new(b->pci, slot, d, &intx, &msi, e);
 
@@ -333,6 +340,8 @@ static void board_free(struct board *b)
     virtio_rng_free(b->rng);
     virtio_console_free(b->console);
     pci_free(b->pci);
+    for (unsigned i = 0; i < PC_PCI_LINES; i++)
+        irq_or_fini(&b->intx[i]);
     debug_ports_free(b->debug);
     mc146818_free(b->rtc);
     i8042_free(b->i8042);

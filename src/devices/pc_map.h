@@ -65,13 +65,14 @@ enum {
     PC_GSI_SCI = 9,
     PC_GSI_PCI = 16, /* 16..23 */
     PC_GSIS = 24,
+    PC_PCI_LINES = 8, /* slots this far apart share one */
     PC_PCI_SLOTS = 32,
 };
 
 /* The interrupt of INTA# of the device in `slot` of bus 0. */
 static inline unsigned pc_gsi_of_slot(unsigned slot)
 {
-    return PC_GSI_PCI + slot % 8;
+    return PC_GSI_PCI + slot % PC_PCI_LINES;
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "devices/virtio_pci.h"
 
 #include "devices/msix.h"
+#include "devices/pc_map.h"
 
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -412,7 +413,7 @@ struct virtio_pci *virtio_pci_new(struct pci *pci, unsigned slot, struct virtio_
     const struct pci_dev_id id = {
         .vendor = VENDOR_REDHAT, .device = (uint16_t)(PCI_DEVICE_BASE + dev->kind.device_id),
         .subvendor = VENDOR_REDHAT, .subdevice = SUBSYSTEM, .class_code = dev->kind.class_code,
-        .revision = 1, .irq_pin = 1, .irq_line = (uint8_t)intx->n,
+        .revision = 1, .irq_pin = 1, .irq_line = (uint8_t)pc_gsi_of_slot(slot),
     };
 
     if (!p) {

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "devices/pc_map.h"
 #include "unit/rng_machine.h"
 
 #define VERSION_1 (1ull << VIRTIO_F_VERSION_1)
@@ -24,7 +25,7 @@ static void pci_bridge_and_device_identify_themselves(void **state)
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_VENDOR_ID, 4), 0x10441af4);
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_REVISION_ID, 1), 1);
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_INTERRUPT_PIN, 1), 1);
-    assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_INTERRUPT_LINE, 1), RIG_GSI);
+    assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_INTERRUPT_LINE, 1), pc_gsi_of_slot(RIG_SLOT));
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_HEADER_TYPE, 1), 0);
 }
 
@@ -165,7 +166,7 @@ static void pci_read_only_registers_keep_their_value(void **state)
 
     for (unsigned off = 0; off < 256; off += 4)
         cfg_write(&m->r, RIG_SLOT, off, 4, 0xffffffff);
-    cfg_write(&m->r, RIG_SLOT, PCI_INTERRUPT_LINE, 1, RIG_GSI);
+    cfg_write(&m->r, RIG_SLOT, PCI_INTERRUPT_LINE, 1, pc_gsi_of_slot(RIG_SLOT));
     pci_bridge_and_device_identify_themselves(state);
     assert_int_equal(cfg_read(&m->r, RIG_SLOT, PCI_CAPABILITY_LIST, 1), 0x40);
 }
