@@ -270,6 +270,11 @@ void cmd_runs_forget(struct session *s, struct guest *g)
     }
 }
 
+void cmd_runs_reap(struct session *s)
+{
+    reap(s);
+}
+
 void cmd_runs_free(struct session *s)
 {
     struct cmd_run *r;

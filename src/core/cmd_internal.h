@@ -96,6 +96,7 @@ struct cmd_runs {
 struct cmd_runs *session_runs(struct session *s);
 void cmd_runs_poll(struct session *s);                   /* something happened */
 void cmd_runs_forget(struct session *s, struct guest *g); /* it is being removed */
+void cmd_runs_reap(struct session *s);                   /* the loop has ended: tells who waits for a run that is over */
 void cmd_runs_free(struct session *s);
 
 /* Several commands one after the other, until one fails; for undo, hooks and `at`. */

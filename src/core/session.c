@@ -152,6 +152,7 @@ int session_run(struct session *s)
 {
     while (!s->quitting)
         loop_run(s->loop);
+    cmd_runs_reap(s); /* who said `quit` is answered, too */
     return s->status;
 }
 

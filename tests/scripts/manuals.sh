@@ -88,5 +88,5 @@ for _ in $(seq 100); do "$bin" ctl list 2>/dev/null | grep -q beehive && break; 
 offers completion_asks_the_instance_for_guests beehive "$(complete_line ctl info be)"
 offers completion_asks_the_instance_for_commands mem-dump "$(complete_line ctl mem-)"
 offers completion_asks_the_instance_for_options --top "$(complete_line ctl --json exits beehive --t)"
-"$bin" ctl quit >/dev/null 2>&1
+said="$("$bin" ctl quit 2>&1)" && [ -z "$said" ] && ok quit_is_answered || not_ok quit_is_answered "$said"
 wait $pid
