@@ -72,7 +72,7 @@ static int draw_cpu(struct ui *u, struct row *r, struct area a)
     panel_rule(a.y, a.x, a.w, "CPU, percent of one host CPU");
     n = w * graph_per_cell(draw_graph());
     if (out && w > 4 && h > 0) {
-        history_get(u->model.history, r->id, HIST_CPU, u->scroll_back, n, v);
+        past_get(u->model.history, r->id, HIST_CPU, u->scroll_back, n, v);
         graph_area(draw_graph(), v, n, max, w, h, out);
         for (int y = 0; y < h; y++)
             draw_cells(a.y + 1 + y, a.x + 7, w, ROLE_GUEST + (enum role)r->color, out + y * w);

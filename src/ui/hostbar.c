@@ -29,7 +29,7 @@ static void host_history(struct ui *u, int n, float *out)
     for (int i = 0; i < n; i++)
         out[i] = 0;
     for (unsigned k = 0; k < u->model.n; k++) {
-        history_get(u->model.history, u->model.rows[k].id, HIST_CPU, u->scroll_back, n, v);
+        past_get(u->model.history, u->model.rows[k].id, HIST_CPU, u->scroll_back, n, v);
         for (int i = 0; i < n; i++)
             out[i] += isnan(v[i]) ? 0 : v[i];
     }

@@ -15,7 +15,7 @@
 static const struct {
     const char *key, *label;
 } bar[] = {{"F1", "Help"},   {"Enter", "Detail"}, {"a", "Console"}, {"p", "Pause"},  {"+/-", "Share"},
-           {":", "Command"}, {"/", "Filter"},     {"q", "Quit"},    {"v", "vCPUs"},  {"x", "Exits"},
+           {":", "Command"}, {"/", "Filter"},     {"q", "Quit"},    {"g", "Grid"}, {"v", "vCPUs"},  {"x", "Exits"},
            {"m", "Memory"},  {"w", "What's this"}, {"< >", "Sort"}, {"Space", "Tag"}, {"[ ]", "Back in time"},
            {"z", "Freeze"},  {"t", "Theme"},      {"u", "Undo"}};
 
@@ -84,10 +84,10 @@ static void change_shares(struct ui *u, bool up)
 
 static void look_back(struct ui *u, int step)
 {
-    int to = (int)u->scroll_back + step, max = HISTORY_TICKS - 60;
+    int to = (int)u->scroll_back + step, max = PAST_TICKS - 60;
 
-    if (history_ticks(u->model.history) < (uint64_t)max)
-        max = (int)history_ticks(u->model.history);
+    if (past_ticks(u->model.history) < (uint64_t)max)
+        max = (int)past_ticks(u->model.history);
     u->scroll_back = to < 0 ? 0 : to > max ? (unsigned)max : (unsigned)to;
 }
 
@@ -147,6 +147,9 @@ static bool guest_key(struct ui *u, uint32_t c)
     case 'B':
         run_on_targets(u, "start");
         break;
+    case 'g':
+        ui_grid(u);
+        break;
     case 'u':
         ui_run(u, "undo");
         break;
@@ -156,6 +159,14 @@ static bool guest_key(struct ui *u, uint32_t c)
     return true;
 }
 
+static void leave(struct ui *u)
+{
+    if (session_running(u->session))
+        ui_run(u, "quit"); /* it asks */
+    else
+        session_quit(u->session, 0);
+}
+
 static bool console_key(struct ui *u, uint32_t c)
 {
     switch (c) {
@@ -163,7 +174,7 @@ static bool console_key(struct ui *u, uint32_t c)
         if (u->top != u->table)
             ui_pop(u, u->top);
         else
-            ui_run(u, "quit");
+            leave(u);
         break;
     case 'z':
         u->frozen = !u->frozen;
@@ -192,7 +203,7 @@ static bool console_key(struct ui *u, uint32_t c)
 bool keys_guest(struct ui *u, const struct key *k)
 {
     if (k->special && k->code == KEY_F(10)) {
-        ui_run(u, "quit");
+        leave(u);
         return true;
     }
     if (k->special || k->alt)

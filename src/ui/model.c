@@ -15,14 +15,14 @@
 
 int model_init(struct model *m, struct session *s)
 {
-    *m = (struct model){.session = s, .history = history_new(), .stats = calloc(1, sizeof *m->stats)};
+    *m = (struct model){.session = s, .history = past_new(), .stats = calloc(1, sizeof *m->stats)};
     m->cpus = session_host(s)->cpus;
     return m->history && m->stats ? 0 : -ENOMEM;
 }
 
 void model_fini(struct model *m)
 {
-    history_free(m->history);
+    past_free(m->history);
     free(m->stats);
     free(m->rows);
     *m = (struct model){0};
@@ -99,7 +99,7 @@ static void keep(struct model *m, const struct row *r)
     v[HIST_EXITS] = (float)r->exits;
     v[HIST_MEMORY] = (float)r->resident;
     v[HIST_IO] = (float)r->io_rate;
-    history_set(m->history, r->id, v);
+    past_set(m->history, r->id, v);
 }
 
 static void read_host(struct model *m)
@@ -144,7 +144,7 @@ void model_sample(struct model *m, bool tick)
     if (!rows)
         return;
     if (tick)
-        history_tick(m->history);
+        past_tick(m->history);
     m->cpu = m->exits = 0;
     m->resident = m->memory = 0;
     m->running = 0;
@@ -167,7 +167,7 @@ void model_forget(struct model *m, const struct guest *g)
 
     if (!r)
         return;
-    history_drop(m->history, g->id);
+    past_drop(m->history, g->id);
     memmove(r, r + 1, (size_t)(m->rows + m->n - (r + 1)) * sizeof *r);
     m->n--;
 }

@@ -7,7 +7,7 @@
 #define RUCHE_UI_MODEL_H
 
 #include "core/session.h"
-#include "ui/history.h"
+#include "ui/past.h"
 
 struct row {
     struct guest *g;
@@ -23,7 +23,7 @@ struct row {
 
 struct model {
     struct session *session;
-    struct history *history;
+    struct past *history;
     struct row *rows; /* in the order of the lab */
     unsigned n;
     struct vm_stats *stats; /* for who reads one guest's in full */

@@ -97,7 +97,7 @@ static float *read_stack(struct ui *u, int n, int w)
     float *v = malloc(sizeof *v * (size_t)n * (size_t)w);
 
     for (int i = 0; v && i < n; i++)
-        history_get(u->model.history, u->model.rows[i].id, HIST_CPU, u->scroll_back, w, v + (size_t)i * (size_t)w);
+        past_get(u->model.history, u->model.rows[i].id, HIST_CPU, u->scroll_back, w, v + (size_t)i * (size_t)w);
     return v;
 }
 

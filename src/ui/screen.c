@@ -187,8 +187,7 @@ static void set_up_curses(void)
 {
     use_tioctl(TRUE);
     set_escdelay(25);
-    collect();
-    initscr();
+    initscr(); /* it sets the terminal by fd 1, so that must be the terminal yet */
     endwin();
     doupdate(); /* from now on it writes through a buffer */
     typeahead(-1);
@@ -213,7 +212,7 @@ int screen_open(struct loop *l, bool ascii, struct err *e)
     set_up_curses();
     draw_init(ascii);
     the_screen.open = true;
-    release();
+    fflush(stdout);
     send(enter_more);
     return 0;
 }
@@ -237,11 +236,9 @@ void screen_leave(void)
     send(leave_more);
     if (the_screen.mouse)
         send(mouse_off);
-    collect();
+    drain_all();
     endwin();
     the_screen.open = false;
-    release();
-    drain_all();
     term_set_exit(1, -1, NULL);
 }
 
@@ -251,6 +248,7 @@ void screen_enter(void)
         return;
     prepare_exit();
     the_screen.open = true;
+    reset_prog_mode();
     collect();
     clearok(curscr, TRUE);
     doupdate();

@@ -200,7 +200,7 @@ static enum role state_role(const struct row *r)
     }
 }
 
-static void draw_history(struct ui *u, const struct row *r, enum history_field f, double max, int y, int x, int w)
+static void draw_history(struct ui *u, const struct row *r, enum past_field f, double max, int y, int x, int w)
 {
     float v[GRAPH_MAX * 2];
     wchar_t out[GRAPH_MAX];
@@ -208,7 +208,7 @@ static void draw_history(struct ui *u, const struct row *r, enum history_field f
 
     w = w > GRAPH_MAX ? GRAPH_MAX : w;
     n = w * graph_per_cell(draw_graph());
-    history_get(u->model.history, r->id, f, u->scroll_back, n, v);
+    past_get(u->model.history, r->id, f, u->scroll_back, n, v);
     for (int i = 0; i < n && f == HIST_EXITS; i++)
         max = v[i] > max ? v[i] : max;
     graph_area(draw_graph(), v, n, max, w, 1, out);
@@ -396,7 +396,7 @@ static bool move_key(struct table *t, uint32_t code)
     case KEY_NPAGE:
         at += page;
         break;
-    case KEY_HOME: case 'g':
+    case KEY_HOME:
         at = 0;
         break;
     case KEY_END: case 'G':
@@ -523,7 +523,7 @@ static void table_free(struct view *v)
 
 static const struct key_help help[] = {
     {"Enter", "everything about the guest"}, {"a", "its console (Ctrl-] or F12 leaves)"},
-    {"p", "pause, resume"}, {"+ -", "more, less share"}, {"s", "set the share"}, {"u", "take the last change back"},
+    {"g", "consoles side by side: the tagged, or all"}, {"p", "pause, resume"}, {"+ -", "more, less share"}, {"s", "set the share"}, {"u", "take the last change back"},
     {"K R", "stop, reset at once (asks)"}, {"P B", "power button; start"}, {"Space *", "tag one, all: keys act on the tagged"},
     {"/", "filter by name, state or group; !x: without"}, {"< > I S", "sort by the column left, right; invert; as in the lab"},
     {"o", "group by group"}, {"x v m Tab", "below: exits, vCPUs, memory, next"}, {"w", "what is this number?"},

@@ -6,7 +6,6 @@
 #include "ui/ui_internal.h"
 
 #include "core/clock.h"
-#include "ui/attach.h"
 #include "ui/cmdline.h"
 #include "ui/screen.h"
 #include "ui/term.h"
@@ -312,11 +311,7 @@ static void on_stderr(void *arg, uint32_t events)
 
 void ui_signal(struct ui *u, int sig)
 {
-    if (u->attach && sig == SIGWINCH)
-        attach_resize(u->attach);
-    else if (u->attach && sig == SIGTSTP)
-        term_suspend();
-    else if (sig == SIGTSTP)
+    if (sig == SIGTSTP)
         screen_suspend();
     else if (sig == SIGWINCH)
         screen_resize();
@@ -325,14 +320,33 @@ void ui_signal(struct ui *u, int sig)
 
 /* Of the session. */
 
+/* Rows of guests that the session no longer has: their views end before the guest is freed. */
+static void forget_removed(struct ui *u)
+{
+    for (unsigned i = 0; i < u->model.n; i++) {
+        struct guest *g = u->model.rows[i].g, *have = session_guests(u->session);
+
+        while (have && have != g)
+            have = have->next;
+        if (have)
+            continue;
+        for (struct view *v = u->top, *next; v; v = next) {
+            next = v->below;
+            if (v->ops->gone)
+                v->ops->gone(v, g);
+        }
+        model_forget(&u->model, g);
+        i--;
+    }
+}
+
 static void on_event(void *opaque, const struct event *ev)
 {
     struct ui *u = opaque;
 
+    forget_removed(u);
     if (ev->kind == EV_STATE || ev->kind == EV_CONFIG || ev->kind == EV_SESSION)
         model_sample(&u->model, false);
-    if (u->attach && strcmp(ev->guest, attach_guest(u->attach)->c->name) == 0 && ev->kind != EV_CONFIG)
-        attach_check(u->attach);
     ui_redraw(u);
 }
 
@@ -342,8 +356,6 @@ static void on_quit(void *opaque)
 
     u->closing = true;
     cmdline_close();
-    attach_free(u->attach);
-    u->attach = NULL;
     screen_leave();
 }
 
@@ -358,19 +370,9 @@ static void output_done(void *opaque, int status)
     (void)status;
 }
 
-void ui_listen_keys(struct ui *u, bool yes)
-{
-    if (yes && !u->in)
-        u->in = loop_add_fd(u->loop, 0, EPOLLIN, on_input, u, NULL);
-    if (!yes) {
-        loop_del_fd(u->in);
-        u->in = NULL;
-    }
-}
-
 static int open_sources(struct ui *u, struct err *e)
 {
-    ui_listen_keys(u, true);
+    u->in = loop_add_fd(u->loop, 0, EPOLLIN, on_input, u, e);
     u->errors = loop_add_fd(u->loop, screen_errors_fd(), EPOLLIN, on_stderr, u, e);
     u->draw_timer = loop_add_timer(u->loop, on_draw, u, e);
     u->sample_timer = loop_add_timer(u->loop, on_sample, u, e);

@@ -37,8 +37,6 @@ struct ui {
     struct view *top;     /* who has the focus */
     struct view *dying;   /* popped, freed in the next turn */
     struct ui_run runs[UI_RUNS];
-    struct attach *attach; /* a guest has the terminal */
-    struct cmd_run *attach_run;
     struct cmd_run *asking;
     char question[400];
     char message[UI_MESSAGE];
@@ -49,11 +47,11 @@ struct ui {
 
 /* ui.c */
 struct area ui_main_area(struct ui *u);
-void ui_listen_keys(struct ui *u, bool yes); /* no: somebody else reads the terminal */
 
 /* ui_attach.c */
 void ui_attach_init(struct ui *u);
 void ui_attach_fini(struct ui *u);
+void ui_grid(struct ui *u);
 
 /* ui_run.c: commands. */
 void ui_run_line(struct ui *u, const char *line);

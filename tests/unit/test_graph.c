@@ -3,7 +3,7 @@
  * Graphs, bars and the history behind them.
  */
 #include "ui/graph.h"
-#include "ui/history.h"
+#include "ui/past.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,74 +148,74 @@ static void scales_read_well(void **state)
     assert_float_equal(graph_nice(0.07), 0.1, 1e-9);
 }
 
-static void set(struct history *h, unsigned id, float cpu)
+static void set(struct past *h, unsigned id, float cpu)
 {
     const float v[HIST_FIELDS] = {[HIST_CPU] = cpu, [HIST_EXITS] = cpu * 10};
 
-    history_set(h, id, v);
+    past_set(h, id, v);
 }
 
 static void history_keeps_ten_minutes(void **state)
 {
-    struct history *h = history_new();
-    float out[HISTORY_TICKS + 1];
+    struct past *h = past_new();
+    float out[PAST_TICKS + 1];
 
     (void)state;
-    assert_true(HISTORY_TICKS >= 600);
+    assert_true(PAST_TICKS >= 600);
     for (int i = 1; i <= 2000; i++) {
-        history_tick(h);
+        past_tick(h);
         set(h, 7, (float)i);
     }
-    history_get(h, 7, HIST_CPU, 0, HISTORY_TICKS + 1, out);
+    past_get(h, 7, HIST_CPU, 0, PAST_TICKS + 1, out);
     assert_true(isnan(out[0]));
-    assert_float_equal(out[1], 2000 - HISTORY_TICKS + 1, 0);
-    assert_float_equal(out[HISTORY_TICKS], 2000, 0);
-    history_get(h, 7, HIST_EXITS, 100, 2, out);
+    assert_float_equal(out[1], 2000 - PAST_TICKS + 1, 0);
+    assert_float_equal(out[PAST_TICKS], 2000, 0);
+    past_get(h, 7, HIST_EXITS, 100, 2, out);
     assert_float_equal(out[1], 19000, 0);
-    history_free(h);
+    past_free(h);
 }
 
 static void history_has_gaps(void **state)
 {
-    struct history *h = history_new();
+    struct past *h = past_new();
     float out[6];
 
     (void)state;
-    history_tick(h);
+    past_tick(h);
     set(h, 1, 1);
-    history_tick(h);
-    history_tick(h);
+    past_tick(h);
+    past_tick(h);
     set(h, 1, 3);
     set(h, 2, 4);
-    history_get(h, 1, HIST_CPU, 0, 4, out);
+    past_get(h, 1, HIST_CPU, 0, 4, out);
     assert_true(isnan(out[0]) && isnan(out[2]));
     assert_float_equal(out[1], 1, 0);
     assert_float_equal(out[3], 3, 0);
-    history_get(h, 2, HIST_CPU, 0, 2, out); /* it came later */
+    past_get(h, 2, HIST_CPU, 0, 2, out); /* it came later */
     assert_true(isnan(out[0]));
     assert_float_equal(out[1], 4, 0);
-    history_drop(h, 1);
-    history_get(h, 1, HIST_CPU, 0, 1, out);
+    past_drop(h, 1);
+    past_get(h, 1, HIST_CPU, 0, 1, out);
     assert_true(isnan(out[0]));
-    history_free(h);
+    past_free(h);
 }
 
 static void history_forgets_a_long_gap(void **state)
 {
-    struct history *h = history_new();
-    float out[HISTORY_TICKS];
+    struct past *h = past_new();
+    float out[PAST_TICKS];
 
     (void)state;
-    history_tick(h);
+    past_tick(h);
     set(h, 1, 1);
-    for (int i = 0; i < 3 * HISTORY_TICKS; i++)
-        history_tick(h);
+    for (int i = 0; i < 3 * PAST_TICKS; i++)
+        past_tick(h);
     set(h, 1, 2);
-    history_get(h, 1, HIST_CPU, 0, HISTORY_TICKS, out);
-    for (int i = 0; i < HISTORY_TICKS - 1; i++)
+    past_get(h, 1, HIST_CPU, 0, PAST_TICKS, out);
+    for (int i = 0; i < PAST_TICKS - 1; i++)
         assert_true(isnan(out[i]));
-    assert_float_equal(out[HISTORY_TICKS - 1], 2, 0);
-    history_free(h);
+    assert_float_equal(out[PAST_TICKS - 1], 2, 0);
+    past_free(h);
 }
 
 int main(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * history: see history.h.
+ * past: see past.h.
  */
-#include "ui/history.h"
+#include "ui/past.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,20 +12,20 @@ struct series {
     struct series *next;
     unsigned id;
     uint64_t first, last; /* ticks */
-    float v[HISTORY_TICKS][HIST_FIELDS];
+    float v[PAST_TICKS][HIST_FIELDS];
 };
 
-struct history {
+struct past {
     uint64_t ticks; /* the last one; 0: none yet */
     struct series *series;
 };
 
-struct history *history_new(void)
+struct past *past_new(void)
 {
-    return calloc(1, sizeof(struct history));
+    return calloc(1, sizeof(struct past));
 }
 
-void history_free(struct history *h)
+void past_free(struct past *h)
 {
     while (h && h->series) {
         struct series *s = h->series;
@@ -36,17 +36,17 @@ void history_free(struct history *h)
     free(h);
 }
 
-void history_tick(struct history *h)
+void past_tick(struct past *h)
 {
     h->ticks++;
 }
 
-uint64_t history_ticks(const struct history *h)
+uint64_t past_ticks(const struct past *h)
 {
     return h->ticks;
 }
 
-static struct series *find(const struct history *h, unsigned id)
+static struct series *find(const struct past *h, unsigned id)
 {
     for (struct series *s = h->series; s; s = s->next)
         if (s->id == id)
@@ -54,7 +54,7 @@ static struct series *find(const struct history *h, unsigned id)
     return NULL;
 }
 
-void history_drop(struct history *h, unsigned id)
+void past_drop(struct past *h, unsigned id)
 {
     for (struct series **p = &h->series; *p; p = &(*p)->next) {
         struct series *s = *p;
@@ -69,14 +69,14 @@ void history_drop(struct history *h, unsigned id)
 
 static void blank(struct series *s, uint64_t from, uint64_t to)
 {
-    if (to - from > HISTORY_TICKS)
-        from = to - HISTORY_TICKS;
+    if (to - from > PAST_TICKS)
+        from = to - PAST_TICKS;
     for (; from < to; from++)
         for (int f = 0; f < HIST_FIELDS; f++)
-            s->v[from % HISTORY_TICKS][f] = NAN;
+            s->v[from % PAST_TICKS][f] = NAN;
 }
 
-void history_set(struct history *h, unsigned id, const float v[HIST_FIELDS])
+void past_set(struct past *h, unsigned id, const float v[HIST_FIELDS])
 {
     struct series *s = find(h, id);
 
@@ -91,10 +91,10 @@ void history_set(struct history *h, unsigned id, const float v[HIST_FIELDS])
     }
     blank(s, s->last + 1, h->ticks > s->last ? h->ticks : s->last + 1);
     s->last = h->ticks;
-    memcpy(s->v[h->ticks % HISTORY_TICKS], v, sizeof s->v[0]);
+    memcpy(s->v[h->ticks % PAST_TICKS], v, sizeof s->v[0]);
 }
 
-void history_get(const struct history *h, unsigned id, enum history_field f, unsigned back, int n, float *out)
+void past_get(const struct past *h, unsigned id, enum past_field f, unsigned back, int n, float *out)
 {
     const struct series *s = find(h, id);
 
@@ -103,7 +103,7 @@ void history_get(const struct history *h, unsigned id, enum history_field f, uns
         uint64_t t = h->ticks - ago;
 
         out[i] = NAN;
-        if (s && ago < HISTORY_TICKS && ago < h->ticks && t >= s->first && t <= s->last)
-            out[i] = s->v[t % HISTORY_TICKS][f];
+        if (s && ago < PAST_TICKS && ago < h->ticks && t >= s->first && t <= s->last)
+            out[i] = s->v[t % PAST_TICKS][f];
     }
 }

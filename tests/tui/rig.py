@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A console in a tmux of its own: keys in, screens out. Nothing sleeps blindly: wait() polls."""
+import atexit
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent.parent
+RUCHE = TREE / "ruche"
+LAB = """name: atlas
+guests:
+  spin1: {image: spin, memory: 16M, share: 200, group: busy}
+  spin2: {image: spin, memory: 16M, group: busy}
+  hello: {image: hello, memory: 16M, group: tiny}
+"""
+failed = 0
+
+
+def check(name, good, more=""):
+    """One case of the test."""
+    global failed
+    print(("ok " if good else "not ok ") + name, flush=True)
+    if not good:
+        failed += 1
+        print(more, flush=True)
+
+
+class Console:
+    def __init__(self, cols, rows, lab=LAB, args="--accel soft", env="", command=None, program=None):
+        self.dir = tempfile.TemporaryDirectory()
+        path = Path(self.dir.name)
+        (path / "lab.yaml").write_text(lab)
+        self.socket = str(path / "tmux")
+        self.state = path
+        home = f"HOME={path} XDG_STATE_HOME={path}/state XDG_CONFIG_HOME={path}/config XDG_RUNTIME_DIR={path}"
+        run = program or f"{RUCHE} {args} lab.yaml 2>{path}/stderr"
+        os.makedirs(path / "state", exist_ok=True)
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(cols), "-y", str(rows), "-s", "p", "sleep 1000")
+        atexit.register(self.close)
+        for option in ("-g status off", "-g default-terminal tmux-256color", "-g remain-on-exit on", "-s escape-time 0"):
+            self.tmux("set", *option.split())
+        exec_ = "" if command else "exec "
+        line = command.format(run=run) if command else run
+        self.tmux("respawn-pane", "-k", "-t", "p",
+                  f"cd {path}; export LC_ALL=C.UTF-8 {home} {env}; {exec_}{line}")
+
+    def tmux(self, *words):
+        r = subprocess.run(["tmux", "-S", self.socket, *words], capture_output=True, text=True)
+        return r.stdout
+
+    def keys(self, *keys):
+        for key in keys:
+            self.tmux("send-keys", "-t", "p", key)
+
+    def type(self, text):
+        self.tmux("send-keys", "-t", "p", "-l", text)
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p", "-t", "p")
+
+    def ansi(self):
+        return self.tmux("capture-pane", "-p", "-e", "-N", "-t", "p")
+
+    def tell(self, what):
+        return self.tmux("display", "-p", "-t", "p", "#{%s}" % what).strip()
+
+    def wait(self, pattern, seconds=15, absent=False):
+        """The screen on which `pattern` is found (or is not), else None."""
+        end = time.monotonic() + seconds
+        while True:
+            s = self.screen()
+            if bool(re.search(pattern, s, re.M)) != absent:
+                return s
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.05)
+
+    def case(self, name, pattern, seconds=15, absent=False):
+        s = self.wait(pattern, seconds, absent)
+        check(name, s is not None, self.screen() if s is None else "")
+        return s or self.screen()
+
+    def resize(self, cols, rows):
+        self.tmux("resize-window", "-t", "p", "-x", str(cols), "-y", str(rows))
+
+    def pid(self):
+        """Of ruche: the pane's own process, or its child."""
+        pid = int(self.tell("pane_pid"))
+        if "ruche" in Path(f"/proc/{pid}/comm").read_text():
+            return pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if "ruche" in Path(f"/proc/{child}/comm").read_text():
+                return int(child)
+        return 0
+
+    def close(self):
+        self.tmux("kill-server")
+        self.dir.cleanup() if os.path.isdir(self.dir.name) else None
+
+
+def end():
+    raise SystemExit(1 if failed else 0)
