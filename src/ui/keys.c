@@ -57,14 +57,15 @@ static void pause_or_resume(struct ui *u)
         run_on_targets(u, vm_state(r->g->vm) == VM_PAUSED ? "resume" : "pause");
 }
 
-/* A quarter more or less, at least by one. */
+/* A quarter more or less, at least by one. The rows are read anew by the change's event. */
 static void change_share(struct ui *u, const struct row *r, bool up)
 {
+    const char *name = r->g->c->name;
     unsigned now = r->g->c->share, want = up ? now + (now + 3) / 4 : now - (now + 4) / 5;
 
     want = want < 1 ? 1 : want > VM_SHARE_MAX ? VM_SHARE_MAX : want;
-    ui_run(u, "share %s %u", r->name, want);
-    ui_say(u, false, "share of %s: %u", r->name, want);
+    ui_run(u, "share %s %u", name, want);
+    ui_say(u, false, "share of %s: %u", name, want);
 }
 
 static void change_shares(struct ui *u, bool up)

@@ -290,14 +290,16 @@ int panel_memory(struct ui *u, struct row *r, struct area a)
 
 void panel_draw(struct ui *u, enum panel p, struct row *r, struct area a)
 {
+    int used = 0;
+
     if (a.h < 3 || p == PANEL_NONE)
         return;
-    if (p == PANEL_DIVISION || !r)
-        panel_division(u, a);
-    else if (p == PANEL_VCPUS)
-        panel_vcpus(u, r, a);
-    else if (p == PANEL_EXITS)
-        panel_exits(u, r, a);
-    else
-        panel_memory(u, r, a);
+    if (r && p == PANEL_VCPUS)
+        used = panel_vcpus(u, r, a);
+    else if (r && p == PANEL_EXITS)
+        used = panel_exits(u, r, a);
+    else if (r && p == PANEL_MEMORY)
+        used = panel_memory(u, r, a);
+    if (!used || a.h - used >= 8)
+        panel_division(u, (struct area){a.y + used, a.x, a.h - used, a.w});
 }

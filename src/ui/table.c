@@ -486,6 +486,7 @@ static bool on_mouse(struct view *v, const struct mouse *m)
 
     if (m->release)
         return true;
+    choose_rows(t);
     if (m->button == 64 || m->button == 65) {
         move_key(t, m->button == 64 ? KEY_UP : KEY_DOWN);
         return true;

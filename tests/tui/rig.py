@@ -31,7 +31,7 @@ def check(name, good, more=""):
 
 class Console:
     def __init__(self, cols, rows, lab=LAB, args="--accel soft", env="", command=None, program=None):
-        self.dir = tempfile.TemporaryDirectory()
+        self.dir = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         path = Path(self.dir.name)
         (path / "lab.yaml").write_text(lab)
         self.socket = str(path / "tmux")
@@ -99,7 +99,7 @@ class Console:
 
     def close(self):
         self.tmux("kill-server")
-        self.dir.cleanup() if os.path.isdir(self.dir.name) else None
+        self.dir.cleanup()
 
 
 def end():
