@@ -37,7 +37,7 @@ FUZZSRC := $(CORE) $(DEVICES) $(wildcard src/ui/guard.c src/ui/emu*.c)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: bench-cpu
-.PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny man deps install format tidy layers clean units fuzzers
+.PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny man deps install format tidy layers clean units fuzzers screenshot
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
 
@@ -104,6 +104,10 @@ demo: ## install what is missing, build, open a lab with running guests
 	scripts/deps build demo
 	$(MAKE) --no-print-directory all guests
 	./$(BIN) labs/demo.yaml
+
+screenshot: all ## run a lab in tmux and paint docs/console.png
+	scripts/deps build screenshot
+	scripts/screenshot
 
 asan: ## build and unit-test with AddressSanitizer and UBSan
 	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \

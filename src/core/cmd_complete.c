@@ -84,6 +84,20 @@ static void offer_options(struct completion *c, const struct cmd *cmd)
     offer(c, "--help", true);
 }
 
+/* Keys of the user interface's settings, or the values of `key`. */
+static void offer_settings(struct completion *c, const char *key)
+{
+    void *opaque;
+    const struct session_setting *ui = session_settings(c->session, &opaque);
+
+    for (; ui && ui->key; ui++) {
+        if (!key)
+            offer(c, ui->key, true);
+        else if (strcmp(key, ui->key) == 0)
+            offer_choices(c, ui->choices);
+    }
+}
+
 static void offer_arg(struct completion *c, const struct cmd_arg *a)
 {
     switch (a->kind) {
@@ -100,6 +114,9 @@ static void offer_arg(struct completion *c, const struct cmd_arg *a)
         break;
     case ARG_KEYVAL:
         offer_keyvals(c);
+        break;
+    case ARG_KEY:
+        offer_settings(c, NULL);
         break;
     default:
         if (strstr(a->name, "VM"))
@@ -159,6 +176,8 @@ size_t cmd_complete(struct session *s, const char *line, size_t point,
         start = w.start[2] + cmd_complete(s, line + w.start[2], point - w.start[2], each, arg);
     else if (a && !value)
         offer_arg(&c, a);
+    if (cmd && w.n == 3 && cmd->args[0].kind == ARG_KEY)
+        offer_settings(&c, w.w[1]);
     words_free(&w);
     return start;
 }

@@ -222,8 +222,18 @@ static const struct setting {
 };
 enum { NSETTINGS = sizeof settings / sizeof *settings };
 
+static void show_setting(struct cmd_run *r, struct json_out *j, const char *key, const char *value)
+{
+    if (r->json)
+        jout_str(j, key, value);
+    else
+        cmd_printf(r, "%-12s %s\n", key, value);
+}
+
 static void show_settings(struct cmd_run *r, const char *key)
 {
+    void *opaque;
+    const struct session_setting *ui = session_settings(r->session, &opaque);
     struct json_out j = {0};
     char v[64];
 
@@ -231,17 +241,37 @@ static void show_settings(struct cmd_run *r, const char *key)
         j = cmd_json(r);
         jout_begin(&j, NULL, '{');
     }
-    for (unsigned i = 0; i < NSETTINGS; i++) {
-        if (key && strcmp(key, settings[i].key) != 0)
-            continue;
-        if (r->json)
-            jout_str(&j, settings[i].key, settings[i].get(r->session, v));
-        else
-            cmd_printf(r, "%-12s %s\n", settings[i].key, settings[i].get(r->session, v));
-    }
+    for (unsigned i = 0; i < NSETTINGS; i++)
+        if (!key || strcmp(key, settings[i].key) == 0)
+            show_setting(r, &j, settings[i].key, settings[i].get(r->session, v));
+    for (; ui && ui->key; ui++)
+        if (!key || strcmp(key, ui->key) == 0)
+            show_setting(r, &j, ui->key, ui->get(opaque, v));
     if (r->json)
         jout_end(&j, '}');
     cmd_done(r, CMD_DONE);
+}
+
+/* How the console looks: nothing that an event or `undo` is about. */
+static bool set_ui(struct cmd_run *r, const char *key, const char *value, struct suggest *near)
+{
+    void *opaque;
+    const struct session_setting *ui = session_settings(r->session, &opaque);
+    struct err e;
+
+    for (; ui && key && ui->key; ui++) {
+        suggest_offer(near, ui->key);
+        if (strcmp(ui->key, key) != 0)
+            continue;
+        if (!value)
+            show_settings(r, key);
+        else if (ui->set(opaque, value, &e) < 0)
+            cmd_usage_error(r, "%s", e.msg);
+        else
+            cmd_done(r, CMD_DONE);
+        return true;
+    }
+    return false;
 }
 
 void exec_set(struct cmd_run *r)
@@ -257,6 +287,8 @@ void exec_set(struct cmd_run *r)
         if (strcmp(key, settings[i].key) == 0)
             found = &settings[i];
     }
+    if (key && !found && set_ui(r, key, value, &near))
+        return;
     if (key && !found) {
         cmd_usage_error(r, "there is no setting `%s`%s; `set` lists them", text_show(show, sizeof show, key),
                         suggest_text(&near, hint, sizeof hint));

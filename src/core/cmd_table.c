@@ -202,7 +202,8 @@ static const struct cmd table[] = {
     {.name = "set", .exec = exec_set,
      .help = "show or change a setting",
      .more = "interval SECONDS: between samples of statistics; overcommit yes|no: may guests have more memory than\n"
-             "the host; host.cpus LIST: the CPUs given to the lab.",
+             "the host; host.cpus LIST: the CPUs given to the lab. In the full-screen\n"
+             "console also theme, graph, mouse, sort, columns; they are kept in $XDG_CONFIG_HOME/ruche/rc.",
      .args = {{"KEY", ARG_KEY, true, false, "interval overcommit host.cpus"}, {"VALUE", ARG_WORD, true, false, NULL}}},
 
     {.name = "undo", .exec = exec_undo,

@@ -252,6 +252,18 @@ int session_attach(struct session *s, struct guest *g, enum board_console c, str
     return s->attach(s->attach_opaque, g, c, run, e);
 }
 
+void session_set_settings(struct session *s, const struct session_setting *table, void *opaque)
+{
+    s->settings = table;
+    s->settings_opaque = opaque;
+}
+
+const struct session_setting *session_settings(const struct session *s, void **opaque)
+{
+    *opaque = s->settings_opaque;
+    return s->settings;
+}
+
 void session_set_views(struct session *s, const struct session_views *v)
 {
     s->views = v ? *v : (struct session_views){0};

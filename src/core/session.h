@@ -159,6 +159,15 @@ void session_set_views(struct session *s, const struct session_views *v); /* NUL
 bool session_view_watch(struct session *s, struct guest *g, enum board_console c, struct cmd_run *run);
 bool session_view_replay(struct session *s, const char *path, double speed, struct cmd_run *run);
 
+/* The user interface's own settings, for `set`. Ends with a NULL key; lives as long as it is set. */
+struct session_setting {
+    const char *key, *choices; /* words for completion, NULL: any */
+    const char *(*get)(void *opaque, char out[64]);
+    int (*set)(void *opaque, const char *value, struct err *e);
+};
+void session_set_settings(struct session *s, const struct session_setting *table, void *opaque);
+const struct session_setting *session_settings(const struct session *s, void **opaque); /* NULL: none */
+
 /* Calls `fn` after a guest has said something on a console, at most some hundred times a second.
  * Watchers end by themselves (fn is not called again) when the guest is removed. */
 struct watcher *session_watch(struct session *s, struct guest *g, enum board_console c,

@@ -42,6 +42,8 @@ struct session {
     session_attach_fn attach;
     void *attach_opaque;
     struct session_views views;
+    const struct session_setting *settings;
+    void *settings_opaque;
 
     struct loop_timer *tick; /* samples */
     struct watcher *watchers;

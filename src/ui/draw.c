@@ -232,6 +232,8 @@ static wchar_t next_char(const char **s, mbstate_t *st)
         c = L'?';
     }
     *s += n;
+    if (c == L'–' && draw_is_ascii())
+        c = L'-';
     if (the_draw.ascii && c > 126)
         c = L'?';
     return wcwidth(c) > 0 ? c : L'?';

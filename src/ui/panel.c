@@ -28,7 +28,7 @@ static char letter(unsigned i)
     return i < 26 ? (char)('a' + i) : i < 52 ? (char)('A' + i - 26) : '?';
 }
 
-static void draw_column(struct ui *u, struct area a, int x, const double *v, int n)
+static void draw_column(struct ui *u, struct area a, int x, const double *v, int n, double total)
 {
     int cells[STACK_MAX], at = 0, filled = 0;
     bool fine = !draw_mono() && draw_graph() <= GRAPH_BLOCK;
@@ -36,7 +36,7 @@ static void draw_column(struct ui *u, struct area a, int x, const double *v, int
     static const wchar_t blocks[] = L" ▁▂▃▄▅▆▇█";
     signed char owner[512];
 
-    graph_split(v, n, u->model.cpus, a.h * steps, cells);
+    graph_split(v, n, total, a.h * steps, cells);
     for (int i = 0; i < n; i++)
         for (int k = 0; k < cells[i] && filled < (int)sizeof owner; k++)
             owner[filled++] = (signed char)i;
@@ -101,24 +101,44 @@ static float *read_stack(struct ui *u, int n, int w)
     return v;
 }
 
+/* The part of the host that the graph's height stands for: all, unless very little was used. */
+static double division_scale(const struct ui *u, const float *v, int n, int w)
+{
+    static const double scales[] = {0.1, 0.2, 0.5};
+    double peak = 0;
+
+    for (int x = 0; x < w; x++) {
+        double sum = 0;
+
+        for (int i = 0; i < n; i++)
+            sum += isnan(v[i * w + x]) ? 0 : v[i * w + x];
+        peak = sum > peak ? sum : peak;
+    }
+    for (int i = 0; i < 3; i++)
+        if (peak < 0.95 * scales[i] * u->model.cpus)
+            return scales[i];
+    return 1;
+}
+
 void panel_division(struct ui *u, struct area a)
 {
     int n = u->model.n < STACK_MAX ? (int)u->model.n : STACK_MAX, w = a.w - LEGEND - 8;
     struct area plot = {a.y + 1, a.x + 6, a.h - 2, w};
-    double col[STACK_MAX], interval = (double)session_interval_ns(u->session) / 1e9;
+    double scale, col[STACK_MAX], interval = (double)session_interval_ns(u->session) / 1e9;
     float *v = a.h >= 4 && w >= 10 && n ? read_stack(u, n, w) : NULL;
 
     panel_rule(a.y, a.x, a.w, "how the host's processors were divided");
     if (!v)
         return;
-    draw_right(plot.y, a.x, 5, ROLE_DIM, "100%");
+    scale = division_scale(u, v, n, w);
+    draw_fmt(plot.y, a.x, 6, ROLE_DIM, "%4.0f%%", scale * 100);
     if (plot.h >= 5)
-        draw_right(plot.y + plot.h / 2, a.x, 5, ROLE_DIM, "50%");
-    draw_right(plot.y + plot.h - 1, a.x, 5, ROLE_DIM, "0%");
+        draw_fmt(plot.y + plot.h / 2, a.x, 6, ROLE_DIM, "%4.0f%%", scale * 50);
+    draw_fmt(plot.y + plot.h - 1, a.x, 6, ROLE_DIM, "%4d%%", 0);
     for (int x = 0; x < w; x++) {
         for (int i = 0; i < n; i++)
             col[i] = v[i * w + x];
-        draw_column(u, plot, plot.x + x, col, n);
+        draw_column(u, plot, plot.x + x, col, n, scale * u->model.cpus);
     }
     draw_time_axis((struct area){a.y, plot.x, a.h, w}, interval, u->scroll_back);
     draw_legend(u, (struct area){plot.y, a.x + a.w - LEGEND + 1, plot.h, LEGEND - 1}, n);

@@ -10,6 +10,7 @@
 #include "ui/graph.h"
 
 #include <curses.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,68 @@ static void choose_columns(struct table *t, int w)
         if (t->col[i] == FIELD_CPU_GRAPH && more > 0)
             t->width[i] = t->width[i] + more > 60 ? 60 : t->width[i] + more;
     }
+}
+
+int table_set_columns(struct view *v, const char *list, struct err *e)
+{
+    struct table *t = (struct table *)v;
+    bool hide[FIELDS];
+    char word[32];
+
+    for (int f = 0; f < FIELDS; f++)
+        hide[f] = strcmp(list, "all") != 0;
+    hide[FIELD_NAME] = false;
+    while (*list && strcmp(list, "all") != 0) {
+        size_t n = strcspn(list, ",");
+        int f;
+
+        snprintf(word, sizeof word, "%.*s", (int)n, list);
+        f = field_find(word);
+        if (f < 0)
+            return err_set(e, EINVAL, "there is no column of this name: `set columns` takes all, or names like cpu,mem,exits");
+        hide[f] = false;
+        list += n + (list[n] == ',');
+    }
+    memcpy(t->hidden, hide, sizeof hide);
+    return 0;
+}
+
+void table_columns(struct view *v, char out[64])
+{
+    struct table *t = (struct table *)v;
+    size_t n = 0;
+    bool all = true;
+
+    out[0] = '\0';
+    for (int f = 0; f < FIELDS; f++) {
+        all &= !t->hidden[f];
+        if (!t->hidden[f] && n < 60)
+            n += (size_t)snprintf(out + n, 64 - n, "%s%s", n ? "," : "", field_at((enum field_id)f)->key);
+    }
+    if (all)
+        strcpy(out, "all");
+}
+
+int table_set_sort(struct view *v, const char *key, struct err *e)
+{
+    struct table *t = (struct table *)v;
+    int f = field_find(key);
+
+    t->sorted = strcmp(key, "none") != 0;
+    if (t->sorted && f < 0) {
+        t->sorted = false;
+        return err_set(e, EINVAL, "there is no column of this name: `set sort` takes none, or a name like cpu or mem");
+    }
+    if (t->sorted)
+        t->sort = (enum field_id)f;
+    return 0;
+}
+
+const char *table_sort(struct view *v)
+{
+    const struct table *t = (struct table *)v;
+
+    return t->sorted ? field_at(t->sort)->key : "none";
 }
 
 /* Drawing. */

@@ -386,9 +386,6 @@ static int begin(struct ui *u, const struct ui_params *p, struct err *e)
 
     if (screen_open(u->loop, p->ascii, e) < 0 || open_sources(u, e) < 0)
         return -1;
-    for (int t = 0; p->theme && t < THEMES; t++)
-        if (strcmp(p->theme, draw_theme_name((enum draw_theme)t)) == 0)
-            draw_set_theme((enum draw_theme)t);
     cmdline_init(u->session);
     u->table = table_new(u);
     if (!u->table || model_init(&u->model, u->session) < 0)
@@ -397,6 +394,10 @@ static int begin(struct ui *u, const struct ui_params *p, struct err *e)
     session_listen(u->session, &l);
     session_set_output(u->session, &out);
     ui_attach_init(u);
+    ui_settings_init(u);
+    for (int t = 0; p->theme && t < THEMES; t++)
+        if (strcmp(p->theme, draw_theme_name((enum draw_theme)t)) == 0)
+            draw_set_theme((enum draw_theme)t);
     model_sample(&u->model, false);
     on_sample(u);
     return 0;
@@ -425,6 +426,7 @@ void ui_free(struct ui *u)
         return;
     u->closing = true;
     ui_attach_fini(u);
+    ui_settings_fini(u);
     session_unlisten(u->session, u);
     ui_runs_fini(u);
     cmdline_fini();

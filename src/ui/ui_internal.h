@@ -61,6 +61,10 @@ bool ui_owns(struct ui *u, const struct cmd_run *r);
 void ui_answer(struct ui *u, bool yes);
 void ui_runs_fini(struct ui *u);
 
+/* ui_settings.c: `set theme light`, the file that keeps them. */
+void ui_settings_init(struct ui *u);
+void ui_settings_fini(struct ui *u);
+
 /* hostbar.c: the rows at the top. */
 int hostbar_rows(const struct ui *u, int lines);
 void hostbar_draw(struct ui *u, int rows, int w);
@@ -72,6 +76,10 @@ void table_select(struct view *v, unsigned id);
 void table_targets(struct view *v, struct text *out); /* the tagged, else the selected: " a b" */
 const char *table_filter(struct view *v);
 void table_set_filter(struct view *v, const char *filter);
+int table_set_columns(struct view *v, const char *list, struct err *e); /* "name,cpu"; "all" */
+void table_columns(struct view *v, char out[64]);
+int table_set_sort(struct view *v, const char *key, struct err *e);     /* "none": as in the lab */
+const char *table_sort(struct view *v);
 void table_keybar(int y, int w);
 
 /* panel.c: what is shown below the table. */

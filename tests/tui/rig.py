@@ -45,8 +45,8 @@ class Console:
             self.tmux("set", *option.split())
         exec_ = "" if command else "exec "
         line = command.format(run=run) if command else run
-        self.tmux("respawn-pane", "-k", "-t", "p",
-                  f"cd {path}; export LC_ALL=C.UTF-8 {home} {env}; {exec_}{line}")
+        self.line = f"cd {path}; export LC_ALL=C.UTF-8 {home} {env}; {exec_}{line}"
+        self.tmux("respawn-pane", "-k", "-t", "p", self.line)
 
     def tmux(self, *words):
         r = subprocess.run(["tmux", "-S", self.socket, *words], capture_output=True, text=True)
