@@ -6,6 +6,7 @@
  * Options: rate=S (seconds between lines, 5; 0 none)  quiet  run=S (then power off; end=exit|halt)
  *   cpus=N (all)  duty=PCT period=MS (busy PCT of each period, 10 ms, then HLT)
  *   sleepy=MS guard=US phase=US sweep (adversary: asleep around each tick of MS, busy otherwise)
+ *   late (how late it woke from its rests since the line before: median, 99th percentile, worst)
  */
 #include "tiny.h"
 
@@ -13,11 +14,51 @@ enum { CHUNK = 2000 };
 
 static struct {
     u64 rate_s, run_s, duty_pct, period, sleepy, guard, phase, next_ns;
-    bool quiet, sweep;
+    bool quiet, sweep, late;
     unsigned ncpus;
 } cfg;
 
 static volatile bool stop;
+
+/* How late the first CPU woke, in steps of an eighth from 8 us on. */
+enum { STEPS = 8, LATE_MIN_US = 8, LATE_BUCKETS = 20 * STEPS };
+
+static struct {
+    u32 n, at[LATE_BUCKETS];
+    u64 worst_us;
+} late;
+
+static u64 late_bound(unsigned i) { return (u64)LATE_MIN_US * (STEPS + i % STEPS) << i / STEPS >> 3; }
+
+static void late_add(u64 us)
+{
+    unsigned i = 0;
+
+    while (i < LATE_BUCKETS - 1 && us >= late_bound(i + 1))
+        i++;
+    late.at[i]++;
+    late.n++;
+    if (us > late.worst_us)
+        late.worst_us = us;
+}
+
+static u64 late_percentile(unsigned percent)
+{
+    u64 sum = 0;
+
+    for (unsigned i = 0; i < LATE_BUCKETS - 1; i++)
+        if ((sum += late.at[i]) * 100 >= (u64)late.n * percent)
+            return late_bound(i + 1) < late.worst_us ? late_bound(i + 1) : late.worst_us;
+    return late.worst_us;
+}
+
+static void late_print(void)
+{
+    if (late.n)
+        print("spin: late %lu %lu %lu us (median, 99 %%, worst of %u)\n", late_percentile(50),
+              late_percentile(99), late.worst_us, late.n);
+    memset(&late, 0, sizeof(late));
+}
 
 /* A chain of dependent operations: its speed is the processor's, not the memory's. */
 static void work(void)
@@ -33,6 +74,8 @@ static void rest(struct progress_cpu *p, u64 until)
 
     sleep_until(until);
     p->slept_ns += tsc_to_ns(rdtsc() - start);
+    if (cfg.late && p == &progress.cpu[0])
+        late_add(tsc_to_ns(rdtsc() - until) / 1000);
 }
 
 static void rest_if_due(struct progress_cpu *p, u64 now, u64 start)
@@ -70,6 +113,8 @@ static void report(u64 now, u64 start)
         cfg.phase += cfg.guard;
     for (unsigned i = 0; i < cfg.ncpus && !cfg.quiet; i++)
         print_line(i, ns);
+    if (!cfg.quiet)
+        late_print();
 }
 
 static void spin(void *arg)
@@ -103,6 +148,7 @@ static void configure(void)
     cfg.next_ns = cfg.rate_s * 1000000000;
     cfg.quiet = opt_flag("quiet");
     cfg.sweep = opt_flag("sweep");
+    cfg.late = opt_flag("late");
     if (!cfg.period)
         cfg.period = 1;
     cfg.ncpus = (unsigned)opt_u64("cpus", CPUS_MAX);
