@@ -344,9 +344,10 @@ bool console_view_key(struct view *v, const struct key *k)
 {
     struct console_view *c = (struct console_view *)v;
 
-    ui_redraw(v->ui);
     if (c->n == 0) /* its guest is gone, and so is the view in a moment */
         return true;
+    if (c->mode != CONSOLE_TYPE || console_focus(c)->scrolling || k->special || k->code == PREFIX_KEY)
+        ui_redraw(v->ui); /* else the guest's answer will */
     if (c->pasting)
         paste_key(c, k);
     else if (k->special && k->code == KEY_F(12))

@@ -290,6 +290,7 @@ static const struct view_ops ops = {
     .name = "console",
     .keys = console_keys,
     .raw = true,
+    .full = true,
     .draw = draw_view,
     .key = console_view_key,
     .mouse = mouse,

@@ -111,6 +111,11 @@ void ui_pop(struct ui *u, struct view *v)
 
 /* The frame. */
 
+static bool message_is_fresh(const struct ui *u)
+{
+    return u->message[0] && clock_ns(CLOCK_MONOTONIC) - u->message_ns < message_for_ns;
+}
+
 static void draw_message(struct ui *u, int y, int w)
 {
     struct events *ev = session_events(u->session);
@@ -175,6 +180,22 @@ struct area ui_main_area(struct ui *u)
     return (struct area){top, 0, lines - top - 2, cols};
 }
 
+static void draw_middle(struct ui *u, int lines, int cols)
+{
+    if (u->top->ops->full) {
+        u->top->ops->draw(u->top, (struct area){0, 0, lines - 1, cols});
+        if (message_is_fresh(u)) {
+            draw_fill(lines - 2, 0, cols, ROLE_TEXT, ' ');
+            draw_message(u, lines - 2, cols);
+        }
+        return;
+    }
+    hostbar_draw(u, hostbar_rows(u, lines), cols);
+    draw_stack(u->top, ui_main_area(u));
+    if (!cmdline_active())
+        draw_message(u, lines - 2, cols);
+}
+
 static void draw_frame(struct ui *u)
 {
     int lines, cols, y = 0, x = 0;
@@ -185,10 +206,7 @@ static void draw_frame(struct ui *u)
     if (lines < MIN_ROWS || cols < MIN_COLS) {
         draw_fmt(0, 0, cols, ROLE_TEXT, "too small: %dx%d, needs %dx%d", cols, lines, MIN_COLS, MIN_ROWS);
     } else {
-        hostbar_draw(u, hostbar_rows(u, lines), cols);
-        draw_stack(u->top, ui_main_area(u));
-        if (!cmdline_active())
-            draw_message(u, lines - 2, cols);
+        draw_middle(u, lines, cols);
         if (u->top->ops->keybar)
             u->top->ops->keybar(u->top, lines - 1, cols);
         else
@@ -271,7 +289,12 @@ static void on_key(struct ui *u, const struct key *k, const struct mouse *m)
     } else if (cmdline_active()) {
         cmdline_key(k);
     } else if (u->top->ops->raw) {
+        if (u->top->ops->full && u->message[0]) { /* it covers what the view shows */
+            u->message[0] = '\0';
+            ui_redraw(u);
+        }
         u->top->ops->key(u->top, k);
+        return; /* drawing now would delay what the guest answers by a frame */
     } else if (!k->special && k->code == CTRL_Z) {
         screen_suspend();
     } else if (!u->top->ops->key(u->top, k)) {

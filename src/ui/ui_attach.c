@@ -13,16 +13,22 @@ static int on_attach(void *opaque, struct guest *g, enum board_console c, struct
 {
     struct ui *u = opaque;
     struct view *v;
+    int rc;
 
     if (!ui_owns(u, run))
         return err_set(e, ENOTTY, "`console` needs a terminal of its own: use it at the prompt; here `watch`, `send` "
                        "and `expect` do the same");
+    if (u->attach_run == run && u->attached && u->attached == u->top) { /* `console all`: one pane more */
+        rc = console_view_add(u->attached, g, c, e);
+        return rc < 0 ? rc : 1;
+    }
     v = console_view_new(u, g, c, false, e);
     if (!v)
         return -ENOMEM;
     ui_push(u, v);
-    cmd_done(run, CMD_DONE);
-    return 0;
+    u->attached = v;
+    u->attach_run = run;
+    return 1;
 }
 
 static bool on_watch(void *opaque, struct guest *g, enum board_console c, struct cmd_run *run)
@@ -34,9 +40,11 @@ static bool on_watch(void *opaque, struct guest *g, enum board_console c, struct
     if (!ui_owns(u, run))
         return false;
     v = console_view_new(u, g, c, true, &e);
-    if (v)
-        ui_push(u, v);
-    return v != NULL;
+    if (!v)
+        return false;
+    ui_push(u, v);
+    cmd_done(run, CMD_DONE);
+    return true;
 }
 
 static bool on_replay(void *opaque, const char *path, double speed, struct cmd_run *run)
@@ -48,9 +56,11 @@ static bool on_replay(void *opaque, const char *path, double speed, struct cmd_r
     if (!ui_owns(u, run))
         return false;
     v = replay_view_new(u, path, speed, &e);
-    if (v)
-        ui_push(u, v);
-    return v != NULL;
+    if (!v) /* the command finds the error again, and tells it */
+        return false;
+    ui_push(u, v);
+    cmd_done(run, CMD_DONE);
+    return true;
 }
 
 /* The tagged guests if there are some, else all that are up, as many as there are panes. */

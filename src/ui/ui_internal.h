@@ -37,6 +37,8 @@ struct ui {
     struct view *top;     /* who has the focus */
     struct view *dying;   /* popped, freed in the next turn */
     struct ui_run runs[UI_RUNS];
+    struct view *attached;      /* the last one of `console`, and the command that made it: */
+    struct cmd_run *attach_run; /* only compared, they may be gone */
     struct cmd_run *asking;
     char question[400];
     char message[UI_MESSAGE];

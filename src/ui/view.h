@@ -38,7 +38,8 @@ struct view_ops {
     const char *name; /* in the help overlay */
     const struct key_help *keys;
     bool overlay; /* draws a box over what is below */
-    bool raw; /* gets every key, `:` and Escape too (a guest's terminal) */
+    bool raw; /* gets every key, `:` and Escape too (a guest's terminal), and says itself when to draw */
+    bool full; /* has the whole screen but for the key bar */
     void (*draw)(struct view *v, struct area a);
     bool (*key)(struct view *v, const struct key *k);     /* false: not mine */
     bool (*mouse)(struct view *v, const struct mouse *m); /* NULL: none */
