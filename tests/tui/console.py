@@ -227,7 +227,7 @@ def main():
         command("quit")
         wait_for("are you sure", 3)
         keys("y")
-        case("the_console_ends", wait_for("Pane is dead", 15))
+        case("the_console_ends", wait_for(lambda t: tmux("display", "-p", "-t", "p", "#{pane_dead}").strip() == "1", 15))
     finally:
         tmux("kill-server")
         shutil.rmtree(DIR, ignore_errors=True)
