@@ -53,8 +53,8 @@ struct block *code_find(struct svm *vm, uint64_t lin, uint64_t mode, uint64_t pa
 {
     struct block *b = atomic_load_explicit(&vm->buckets[bucket_of(pa, mode)], memory_order_acquire);
 
-    while (b && !(b->lin == lin && b->mode == mode && b->pa == pa))
-        b = b->hash_next;
+    while (b && !(__atomic_load_n(&b->lin, __ATOMIC_RELAXED) == lin && b->mode == mode && b->pa == pa))
+        b = __atomic_load_n(&b->hash_next, __ATOMIC_ACQUIRE);
     return b;
 }
 
@@ -374,7 +374,7 @@ bool code_span_valid(struct scpu *c, struct block *b)
     if (pa2 == b->pa2)
         return true;
     pthread_mutex_lock(&c->vm->code_lock);
-    if (b->lin != ~0ull)
+    if (b->lin != ~0ull) /* under the lock that its writers hold */
         kill_locked(c->vm, b);
     pthread_mutex_unlock(&c->vm->code_lock);
     return false;

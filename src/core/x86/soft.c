@@ -257,7 +257,7 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
     if (e->tag == (lin & ~0xfffull)) {
         hpage = e->host;
         b = c->jc[jc_slot(lin)];
-        if (b->lin == lin && b->mode == mode && b->hpage == hpage)
+        if (__atomic_load_n(&b->lin, __ATOMIC_RELAXED) == lin && b->mode == mode && b->hpage == hpage)
             return b;
         pa = page_pa(c->vm, hpage);
     } else {
@@ -293,9 +293,9 @@ static void execute(struct scpu *c, struct block *b)
     const struct uop *u = b->u;
 
     while (u)
-        u = u->f(c, u, c->fl);
+        u = __atomic_load_n(&u->f, __ATOMIC_ACQUIRE)(c, u, c->fl);
 #else
-    b->u[0].f(c, b->u, c->fl);
+    __atomic_load_n(&b->u[0].f, __ATOMIC_ACQUIRE)(c, b->u, c->fl); /* partner: kill_locked, block_link */
 #endif
 }
 

@@ -5,6 +5,11 @@ $(V)/src/core/x86/%.o: CFLAGS += -mgeneral-regs-only -fno-stack-protector -fcf-p
 # Guests may access memory at any alignment, and so does the code that does it for them.
 $(V)/src/core/x86/%.o: override SAN += -fno-sanitize=alignment
 
+# Handlers access guest memory as the guest says; its own races are none of ours. What guards
+# the code cache and who runs is in the other files, which ThreadSanitizer sees.
+$(V)/src/core/x86/h_%.o $(V)/src/core/x86/sse%.o $(V)/src/core/x86/x87%.o $(V)/src/core/x86/mem.o: \
+	override SAN += $(if $(findstring tsan,$(V)),-fno-sanitize=thread)
+
 include src/core/x86/fpu.mk
 
 # A runner for work on the CPU: `make softrun`.
