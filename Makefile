@@ -17,7 +17,7 @@ CFLAGS  := -std=gnu11 $(OPT) -g $(WARN) -fno-strict-aliasing -pthread
 CPPFLAGS = -D_GNU_SOURCE -DRUCHE_VERSION='"$(VERSION)"' -DRUCHE_PREFIX='"$(PREFIX)"' \
            -Isrc -I$(V)/gen $(PKG_CFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis -lm -pthread
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis -lslirp -lm -pthread
 
 CORE    := $(wildcard src/core/*.c src/core/*/*.c)
 DEVICES := $(wildcard src/devices/*.c)

@@ -24,6 +24,7 @@ struct board;
 struct bus;
 struct gmem;
 struct loop;
+struct netport;
 struct vclock;
 struct vm_config;
 
@@ -41,6 +42,7 @@ struct board_env {
     struct bus *pio, *mmio;
     struct loop *io;
     struct vclock *clock;
+    struct netport *const *nics; /* links, one for each NIC of the configuration; NULL: not connected */
     bool irqchip_in_engine; /* irq_line and msi go to the accelerator's own controllers */
 
     void *opaque; /* first argument of the functions below */
@@ -75,6 +77,16 @@ struct disk_stats { /* cumulative, of one disk since the VM was created */
     uint64_t rd_bytes, wr_bytes, rd_reqs, wr_reqs, flush_reqs, discard_reqs, errors;
     uint64_t capacity_bytes;
     bool readonly;
+};
+
+struct net_stats { /* of one link, as its guest sees it; cumulative since the guest was added */
+    const char *name, *network; /* "eth0", "lan" */
+    uint8_t mac[6];
+    uint32_t ip;               /* that DHCP gives it, host order; 0: none */
+    bool up, capturing;
+    uint64_t rx_bytes, tx_bytes, rx_pkts, tx_pkts, rx_drops, tx_drops;
+    uint64_t rate_bits, delay_ns; /* limits, 0: none; per second and direction; per direction */
+    uint32_t loss_ppm;            /* frames of a million */
 };
 
 struct board_ops {

@@ -7,6 +7,7 @@
 #include "core/cast.h"
 #include "core/columns.h"
 #include "core/conlog.h"
+#include "core/netswitch.h"
 #include "core/units.h"
 
 #include <string.h>
@@ -125,6 +126,22 @@ static void info_disks(struct cmd_run *r, const struct guest *g)
     }
 }
 
+static void info_links(struct cmd_run *r, const struct guest *g)
+{
+    for (unsigned i = 0; i < g->c->nnics; i++) {
+        struct net_stats n;
+
+        if (!vm_link(g->vm, i))
+            continue;
+        netport_stats(vm_link(g->vm, i), &n);
+        cmd_printf(r, "%-15s %s, %02x:%02x:%02x:%02x:%02x:%02x, %s", n.name, n.network, n.mac[0], n.mac[1],
+                   n.mac[2], n.mac[3], n.mac[4], n.mac[5], n.up ? "up" : "down");
+        if (n.ip)
+            cmd_printf(r, ", %u.%u.%u.%u by DHCP", n.ip >> 24, n.ip >> 16 & 255, n.ip >> 8 & 255, n.ip & 255);
+        cmd_printf(r, "\n");
+    }
+}
+
 static void info_threads(struct cmd_run *r, struct guest *g)
 {
     int tid[VM_VCPUS_MAX + 32];
@@ -172,8 +189,7 @@ static void info_one(struct cmd_run *r, struct guest *g)
     for (unsigned i = 0; i < c->ndepends; i++)
         cmd_printf(r, "depends         %s\n", c->depends[i]);
     info_disks(r, g);
-    for (unsigned i = 0; i < c->nnics; i++)
-        cmd_printf(r, "net             %s (not built yet)\n", c->nics[i].network);
+    info_links(r, g);
     if (g->log)
         cmd_printf(r, "log             %s\n", text_show(show, sizeof show, conlog_path(g->log)));
     if (g->cast)

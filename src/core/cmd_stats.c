@@ -9,6 +9,7 @@
 #include "core/units.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,35 @@ static void json_disks(struct json_out *j, const struct vm_stats *st)
     jout_end(j, ']');
 }
 
+static void json_nets(struct json_out *j, const struct vm_stats *st)
+{
+    char mac[18];
+
+    jout_begin(j, "nets", '[');
+    for (unsigned i = 0; i < st->nnets; i++) {
+        const struct net_stats *n = &st->nets[i];
+
+        snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3],
+                 n->mac[4], n->mac[5]);
+        jout_begin(j, NULL, '{');
+        jout_str(j, "name", n->name);
+        jout_str(j, "network", n->network);
+        jout_str(j, "mac", mac);
+        jout_bool(j, "up", n->up);
+        jout_u64(j, "rx_bytes", n->rx_bytes);
+        jout_u64(j, "tx_bytes", n->tx_bytes);
+        jout_u64(j, "rx_pkts", n->rx_pkts);
+        jout_u64(j, "tx_pkts", n->tx_pkts);
+        jout_u64(j, "rx_drops", n->rx_drops);
+        jout_u64(j, "tx_drops", n->tx_drops);
+        json_claim(j, "rate", n->rate_bits != 0, n->rate_bits);
+        jout_num(j, "delay", (double)n->delay_ns / 1e9, 6);
+        jout_num(j, "loss", n->loss_ppm / 1e6, 6);
+        jout_end(j, '}');
+    }
+    jout_end(j, ']');
+}
+
 static void json_guest(struct json_out *j, struct guest *g, const struct vm_stats *st)
 {
     jout_begin(j, NULL, '{');
@@ -133,8 +163,7 @@ static void json_guest(struct json_out *j, struct guest *g, const struct vm_stat
     json_memory(j, g, st);
     json_exits(j, g, st);
     json_disks(j, st);
-    jout_begin(j, "nets", '[');
-    jout_end(j, ']');
+    json_nets(j, st);
     jout_num(j, "uptime", is_up(g) ? (double)vm_uptime_ns(g->vm) / 1e9 : NAN, 3);
     jout_end(j, '}');
 }
@@ -246,6 +275,31 @@ static void detail_disks(struct cmd_run *r, const struct vm_stats *st)
     columns_fini(&c);
 }
 
+static void detail_nets(struct cmd_run *r, const struct vm_stats *st)
+{
+    char a[UNITS_TEXT];
+    struct columns c;
+
+    if (!st->nnets)
+        return;
+    columns_init(&c, "<LINK|<NETWORK|<STATE|>RECEIVED|>SENT|>RX FRAMES|>TX FRAMES|>RX DROPS|>TX DROPS");
+    for (unsigned i = 0; i < st->nnets; i++) {
+        const struct net_stats *n = &st->nets[i];
+
+        columns_cell(&c, "%s", n->name);
+        columns_cell(&c, "%s", n->network);
+        columns_cell(&c, "%s", n->up ? "up" : "down");
+        columns_cell(&c, "%s", units_fmt_size(a, n->rx_bytes));
+        columns_cell(&c, "%s", units_fmt_size(a, n->tx_bytes));
+        columns_cell(&c, "%llu", (unsigned long long)n->rx_pkts);
+        columns_cell(&c, "%llu", (unsigned long long)n->tx_pkts);
+        columns_cell(&c, "%llu", (unsigned long long)n->rx_drops);
+        columns_cell(&c, "%llu", (unsigned long long)n->tx_drops);
+    }
+    columns_print(&c, &r->out);
+    columns_fini(&c);
+}
+
 static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
 {
     char rate[UNITS_TEXT];
@@ -274,6 +328,7 @@ static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
     columns_fini(&c);
     detail_memory(r, g, st);
     detail_disks(r, st);
+    detail_nets(r, st);
     if (st->pio_unclaimed + st->mmio_unclaimed + st->bus_refused + st->device_errors)
         cmd_printf(r, "accesses to nothing: %llu port, %llu memory; refused %llu; device errors %llu\n",
                    (unsigned long long)st->pio_unclaimed, (unsigned long long)st->mmio_unclaimed,

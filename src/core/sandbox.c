@@ -9,11 +9,13 @@
 #include "core/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -121,6 +123,34 @@ void sandbox_io_thread(void)
 
     if (rc == 0)
         rc = allow_list(f, nr, sizeof nr / sizeof nr[0]);
+    if (rc == 0)
+        rc = allow_plain_mmap(f);
+    filter_done(f, rc);
+}
+
+void sandbox_net_thread(void)
+{
+    static const int nr[] = {
+        SCMP_SYS(poll),       SCMP_SYS(ppoll),      SCMP_SYS(socket),      SCMP_SYS(connect),
+        SCMP_SYS(bind),       SCMP_SYS(listen),     SCMP_SYS(accept),      SCMP_SYS(accept4),
+        SCMP_SYS(sendto),     SCMP_SYS(recvfrom),   SCMP_SYS(sendmsg),     SCMP_SYS(recvmsg),
+        SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt),
+        SCMP_SYS(shutdown),   SCMP_SYS(close),      SCMP_SYS(fcntl),       SCMP_SYS(fstat),
+        SCMP_SYS(newfstatat), SCMP_SYS(stat),       SCMP_SYS(lseek),       SCMP_SYS(getrandom),
+        SCMP_SYS(readv),      SCMP_SYS(writev),     SCMP_SYS(mremap),
+    };
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = f ? allow_common(f) : -ENOMEM;
+
+    if (rc == 0)
+        rc = allow_list(f, nr, sizeof nr / sizeof nr[0]);
+    if (rc == 0)
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+    if (rc == 0)
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO));
+    if (rc == 0) /* the host's resolver, looked up anew when it changes */
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY));
     if (rc == 0)
         rc = allow_plain_mmap(f);
     filter_done(f, rc);

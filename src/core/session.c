@@ -71,9 +71,15 @@ static void on_tick(void *arg)
 
 static int add_lab(struct session *s, const struct lab *lab, struct err *e)
 {
-    for (unsigned i = 0; i < lab->nguests; i++)
+    int rc = session_nets_new(s, lab, e);
+
+    for (unsigned i = 0; i < lab->nguests && rc == 0; i++)
         if (!session_add(s, &lab->guests[i], e))
             return -EINVAL;
+    if (rc == 0)
+        rc = session_nets_nat(s, lab, e);
+    if (rc < 0)
+        return rc;
     s->overcommit = lab->overcommit;
     return lab->host_cpus ? session_set_cpus(s, lab->host_cpus, e) : 0;
 }
@@ -135,6 +141,7 @@ void session_free(struct session *s)
         guest_free(s, g);
     }
     governor_free(s->governor);
+    session_nets_free(s);
     session_watch_fini(s);
     loop_del_timer(s->tick);
     loop_del_timer(s->pump);

@@ -99,10 +99,15 @@ static void on_vm_event(void *opaque, struct vm *vm, const struct vm_event *ev)
 
 void guest_free(struct session *s, struct guest *g)
 {
+    struct netport *link[VM_NICS_MAX] = {NULL};
+
     session_unwatch_guest(s, g);
     conlog_free(g->log);
     cast_free(g->cast);
+    for (unsigned i = 0; g->vm && i < VM_NICS_MAX; i++)
+        link[i] = vm_link(g->vm, i);
     vm_free(g->vm);
+    session_nets_unlink(link);
     if (g->c)
         vm_config_fini(g->c);
     free(g->c);
@@ -168,8 +173,9 @@ struct guest *session_add(struct session *s, const struct lab_guest *spec, struc
     g->session = s;
     g->id = s->next_id++;
     listener.opaque = g;
+    session_nets_macs(s, g->c);
     g->vm = vm_new(g->c, s->engine, s->board, s->loop, &listener, e);
-    if (!g->vm)
+    if (!g->vm || session_nets_link(s, g, e) < 0)
         goto fail;
     if (vm_govern(g->vm, s->governor) < 0) {
         err_set(e, ENOMEM, "out of memory");

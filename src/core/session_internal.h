@@ -8,6 +8,7 @@
  * session_sched.c  what guests get of the processors
  * session_watch.c  who listens to consoles
  * session_plan.c   commands for later
+ * session_net.c    the lab's networks and the guests' links
  */
 #ifndef RUCHE_CORE_SESSION_INTERNAL_H
 #define RUCHE_CORE_SESSION_INTERNAL_H
@@ -17,6 +18,14 @@
 #include "core/session.h"
 
 enum { SESSION_LISTENERS_MAX = 8, SESSION_STARTS_AT_ONCE = 4 };
+
+struct netswitch;
+struct netnat;
+
+struct session_net { /* a network of the lab */
+    struct netswitch *sw;
+    struct netnat *nat; /* NULL: none */
+};
 
 struct session {
     struct loop *loop;
@@ -32,6 +41,8 @@ struct session {
     uint64_t began_ns, interval_ns;
     unsigned next_id;
     struct guest *guests;
+    unsigned nnets;
+    struct session_net nets[LAB_NETS_MAX];
     struct events events;
     struct undo *undo;
     struct governor *governor;
@@ -63,6 +74,13 @@ void guest_free(struct session *s, struct guest *g);
 
 /* session_sched.c */
 void session_sched_sample(struct guest *g);
+/* session_net.c */
+int session_nets_new(struct session *s, const struct lab *lab, struct err *e);   /* before guests are added */
+int session_nets_nat(struct session *s, const struct lab *lab, struct err *e);   /* when all are there */
+void session_nets_free(struct session *s);                                       /* when none is left */
+void session_nets_macs(struct session *s, struct vm_config *c);                  /* fills in what was not given */
+int session_nets_link(struct session *s, struct guest *g, struct err *e);
+void session_nets_unlink(struct netport *const link[VM_NICS_MAX]);
 
 /* session_start.c */
 void session_advance(struct session *s); /* starts who may start now */

@@ -91,8 +91,6 @@ int session_start(struct session *s, struct guest *g, struct err *e)
     g->starting = rc == 0;
     g->failed = rc < 0 && rc != -EALREADY && rc != -EBUSY;
     g->want_start = false;
-    if (rc == 0 && g->c->nnics)
-        session_event(s, EV_SESSION, g, "starts without its network links: networks are not built yet");
     return rc;
 }
 

@@ -392,6 +392,17 @@ struct vm *vm_new(const struct vm_config *c, const struct accel_ops *accel,
     return vm;
 }
 
+void vm_set_link(struct vm *vm, unsigned i, struct netport *link)
+{
+    if (i < VM_NICS_MAX)
+        vm->link[i] = link;
+}
+
+struct netport *vm_link(const struct vm *vm, unsigned i)
+{
+    return i < VM_NICS_MAX ? vm->link[i] : NULL;
+}
+
 void vm_free(struct vm *vm)
 {
     if (!vm)

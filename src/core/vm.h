@@ -81,6 +81,11 @@ const char *vm_boot_note(const struct vm *vm); /* see boot_image_note, "" before
 int vm_exit_code(const struct vm *vm);         /* port 0xf4, or -1 */
 uint64_t vm_uptime_ns(const struct vm *vm);    /* guest time since start; stands still when paused */
 
+/* Connects NIC `i` to a link that outlives the VM; before it is started. */
+struct netport;
+void vm_set_link(struct vm *vm, unsigned i, struct netport *link);
+struct netport *vm_link(const struct vm *vm, unsigned i);
+
 /* Life cycle. 0: accepted, the end comes as an event; -errno and `e`: refused in this state, or
  * busy. A request that is fulfilled already (pause when paused) is refused with -EALREADY. */
 int vm_start(struct vm *vm, struct err *e);
@@ -142,6 +147,8 @@ struct vm_stats {
     struct balloon_stats balloon_stats;
     unsigned ndisks;
     struct disk_stats disks[VM_DISKS_MAX];
+    unsigned nnets;
+    struct net_stats nets[VM_NICS_MAX];
     uint64_t pio_unclaimed, mmio_unclaimed, bus_refused, device_errors;
 };
 

@@ -101,6 +101,7 @@ struct vm {
     const struct board_ops *board_ops;
     struct loop *main;
     struct vm_listener listener;
+    struct netport *link[VM_NICS_MAX]; /* main's; fixed once started */
     enum vm_state state; /* main's */
     char reason[200];    /* main's */
     int exit_code;       /* main's */

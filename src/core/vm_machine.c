@@ -155,7 +155,7 @@ static int build_board(struct vm *vm, struct err *e)
 {
     const struct board_env env = {
         .mem = vm->mem, .pio = vm->pio, .mmio = vm->mmio, .io = vm->io, .clock = vm->clock,
-        .irqchip_in_engine = !vm->irqchip_user, .opaque = vm,
+        .nics = vm->link, .irqchip_in_engine = !vm->irqchip_user, .opaque = vm,
         .irq_line = env_irq_line, .msi = env_msi, .cpu_event = env_cpu_event,
         .tsc_now = env_tsc_now, .tsc_to_ns = env_tsc_to_ns, .power = vm_power,
         .console_out = env_console_out, .console_room = env_console_room,

@@ -12,6 +12,7 @@
 #include "core/vm_internal.h"
 
 #include "core/clock.h"
+#include "core/netswitch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -233,12 +234,22 @@ static void fill_p99(struct vm *vm, struct vm_stats *out)
     }
 }
 
+/* Links live as long as the VM, their figures are always there. */
+static void fill_nets(struct vm *vm, struct vm_stats *out)
+{
+    out->nnets = 0;
+    for (unsigned i = 0; i < vm->config->nnics && i < VM_NICS_MAX; i++)
+        if (vm->link[i])
+            netport_stats(vm->link[i], &out->nets[out->nnets++]);
+}
+
 void vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns)
 {
     if (vm->sample_ns == 0 || clock_mono_ns() - vm->sample_ns > max_age_ns)
         vm_sample(vm);
     *out = *vm->stats;
     fill_p99(vm, out);
+    fill_nets(vm, out);
 }
 
 unsigned vm_kstats(struct vm *vm, unsigned cpu, struct kstat *out, unsigned max)

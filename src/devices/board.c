@@ -29,6 +29,7 @@
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
+#include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_rng.h"
 
@@ -39,7 +40,7 @@
 
 enum { COMS = 2, VIRTIO_DEVICES_MAX = VM_DISKS_MAX + VM_NICS_MAX + 3 };
 
-/* Slots of bus 0; disks follow. */
+/* Slots of bus 0; disks follow, then network cards. */
 enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_BALLOON = 3, SLOT_DISK0 = 4 };
 
 /* What a UART knows of its owner. */
@@ -66,6 +67,8 @@ struct board {
     struct virtio_balloon *balloon;
     unsigned ndisks;
     struct virtio_blk *disk[VM_DISKS_MAX];
+    unsigned nnics;
+    struct virtio_net *nic[VM_NICS_MAX];
     unsigned nvirtio;
     struct virtio_dev *virtio[VIRTIO_DEVICES_MAX];
     struct virtio_pci *fn[VIRTIO_DEVICES_MAX];
@@ -326,6 +329,24 @@ static bool add_disks(struct board *b, struct err *e)
     return true;
 }
 
+static bool add_nics(struct board *b, struct err *e)
+{
+    const struct virtio_env env = virtio_env_of(b);
+
+    for (unsigned i = 0; i < b->config->nnics; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "eth%u", i);
+        b->nic[i] = virtio_net_new(&env, name, b->config->nics[i].mac, b->env.nics ? b->env.nics[i] : NULL, e);
+        if (!b->nic[i])
+            return false;
+        b->nnics++;
+        if (!plug(b, SLOT_DISK0 + b->ndisks + i, virtio_net_dev(b->nic[i]), e))
+            return false;
+    }
+    return true;
+}
+
 /* --- the machine ----------------------------------------------------------------------- */
 
 static void board_free(struct board *b)
@@ -334,6 +355,8 @@ static void board_free(struct board *b)
         return;
     for (unsigned i = 0; i < b->nvirtio; i++)
         virtio_pci_free(b->fn[i]);
+    for (unsigned i = 0; i < b->nnics; i++)
+        virtio_net_free(b->nic[i]);
     for (unsigned i = 0; i < b->ndisks; i++)
         virtio_blk_free(b->disk[i]);
     virtio_balloon_free(b->balloon);
@@ -370,7 +393,8 @@ static struct board *board_new(const struct vm_config *c, const struct board_env
         add_debug_ports(b, e) &&
         add_pci(b, e) &&
         add_virtio_basics(b, e) &&
-        add_disks(b, e))
+        add_disks(b, e) &&
+        add_nics(b, e))
         return b;
     board_free(b);
     return NULL;
