@@ -27,6 +27,7 @@ struct vm {
     struct console *console[CONSOLES];
     bool told[CONSOLES];
     struct fake_vm_script script;
+    struct netport *link[VM_NICS_MAX];
 };
 
 static int fake_probe(struct err *e)
@@ -187,6 +188,16 @@ struct gov_guest *vm_governed(struct vm *vm)
 {
     (void)vm;
     return NULL;
+}
+
+void vm_set_link(struct vm *vm, unsigned i, struct netport *link)
+{
+    vm->link[i] = link;
+}
+
+struct netport *vm_link(const struct vm *vm, unsigned i)
+{
+    return vm->link[i];
 }
 
 void vm_free(struct vm *vm)

@@ -99,6 +99,13 @@ static const struct cmd table[] = {
              "size as SIZE takes the request back.",
      .args = {VM_SET, {"SIZE", ARG_WORD, false, false, NULL}}},
 
+    {.name = "link", .exec = exec_link,
+     .help = "set rate, delay and loss of a network link, pull its plug, capture it",
+     .more = "LINK is GUEST.eth0, or GUEST.NETWORK, or GUEST if it has one. Words: up, down; rate=10M (bits per second,\n"
+             "each direction), delay=20ms, loss=1% (each direction; `none` takes one back); capture=FILE for tcpdump\n"
+             "and Wireshark (ends at 256 MiB), capture=off. Without words: what the link has now.",
+     .args = {{"LINK", ARG_WORD, false, false, NULL}, {"WORD", ARG_WORD, true, true, "up down rate= delay= loss= capture="}}},
+
     {.name = "console", .alias = "attach", .exec = exec_console,
      .help = "connect the terminal to a guest's serial line",
      .more = "Ctrl-] or F12 detaches; Ctrl-] twice sends one Ctrl-]. In the full-screen console several guests\n"

@@ -94,7 +94,7 @@ static void names_can_be_shortened_while_unique(void **state)
     struct err e;
 
     (void)state;
-    assert_string_equal(cmd_find("li", &e)->name, "list");
+    assert_string_equal(cmd_find("lis", &e)->name, "list");
     assert_string_equal(cmd_find("exi", &e)->name, "exits"); /* `exit` is an alias, written out */
     assert_string_equal(cmd_find("exit", &e)->name, "quit");
     assert_string_equal(cmd_find("?", &e)->name, "help");
