@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# timeout: 170
+# Two Debian guests on one network: addresses, ping, a transfer whose checksum is compared, the way out
+# and in by the NAT, a link that is pulled and slowed down. ENGINE is the engine (soft).
+set -u
+cd "$(dirname "$0")/../.."
+TMPDIR="${TMPDIR:-$(mktemp -d)}"
+engine="${ENGINE:-soft}"
+socket="$TMPDIR/socket"
+pids=''
+trap 'kill $pids 2>/dev/null; wait 2>/dev/null' EXIT
+
+ports="$(python3 -c '
+import socket
+s = [socket.socket() for _ in range(2)]
+for x in s: x.bind(("127.0.0.1", 0))
+print(*[x.getsockname()[1] for x in s])')"
+forward="${ports% *}" server="${ports#* }"
+mkdir -p "$TMPDIR/www"
+echo from-the-host >"$TMPDIR/www/file"
+python3 -m http.server "$server" --bind 127.0.0.1 --directory "$TMPDIR/www" >/dev/null 2>&1 &
+pids="$!"
+cat >"$TMPDIR/lab.yaml" <<LAB
+name: nettest
+networks:
+  lan: {nat: true, forward: ["$forward:a:80"]}
+defaults: {image: debian, memory: 96M}
+guests:
+  a: {nets: [lan]}
+  b: {nets: [lan]}
+LAB
+./ruche --headless --accel "$engine" --socket "$socket" "$TMPDIR/lab.yaml" >"$TMPDIR/out" 2>&1 &
+pids="$pids $!"
+for _ in $(seq 100); do [ -S "$socket" ] && break; sleep 0.1; done
+
+ctl() { ./ruche ctl --socket "$socket" "$@"; }
+# In guest $2 the command $3 says something that matches $4 within $5 seconds; case $1.
+in_guest() {
+    ctl send --fresh "$2" "$3" >/dev/null
+    if ctl expect "$2" "$4" "$5" >/dev/null 2>"$TMPDIR/err"; then
+        echo "ok $1"
+    else
+        echo "not ok $1"
+        cat "$TMPDIR/err"
+        ctl watch "$2" 0.1 --lines 12 | sed 's/^/# /'
+    fi
+}
+
+ctl expect a '# $' 100 >/dev/null && ctl expect b '# $' 100 >/dev/null || { cat "$TMPDIR/out"; echo "not ok boot"; exit 1; }
+in_guest net_dhcp_gives_the_address 'a' 'sleep 1; ip addr show eth0' 'inet 10[.]0[.]2[.]15/24' 20
+in_guest net_guests_ping_each_other b 'ping -c 3 10.0.2.15' ' 0% packet loss' 20
+in_guest net_serves a 'mkdir /tmp/w; dd if=/dev/urandom of=/tmp/w/f bs=64k count=64; (cd /tmp/w; md5sum f >s; httpd); echo rea"dy"' ready 40
+in_guest net_tcp_transfer_arrives_whole b \
+    'cd /tmp; wget -q http://10.0.2.15/f http://10.0.2.15/s && md5sum -c s && echo who"le"' whole 60
+in_guest net_nat_reaches_the_hosts_loopback b "wget -q -O - http://10.0.2.2:$server/file" from-the-host 20
+sum="$(python3 -c "
+import hashlib, urllib.request as u
+f = u.urlopen('http://127.0.0.1:$forward/f', timeout=60).read()
+s = u.urlopen('http://127.0.0.1:$forward/s', timeout=30).read().split()[0].decode()
+print('whole' if hashlib.md5(f).hexdigest() == s and len(f) == 4194304 else 'broken')" 2>&1 | tail -1)"
+[ "$sum" = whole ] && echo "ok net_forward_reaches_the_guest" || echo "not ok net_forward_reaches_the_guest: $sum"
+ctl link a.eth0 capture="$TMPDIR/a.pcap" delay=60ms >/dev/null
+in_guest link_delay_is_seen_by_the_guest b 'ping -c 2 10.0.2.15' 'min/avg/max = 1[2-9][0-9][.]' 20
+ctl link a.eth0 down delay=none capture=off >/dev/null
+in_guest link_down_is_seen_by_the_guest a 'cat /sys/class/net/eth0/carrier' '^0' 20
+in_guest link_down_stops_frames b 'ping -c 1 -W 1 10.0.2.15' '100% packet loss' 20
+ctl link a.eth0 up >/dev/null
+in_guest link_up_lets_frames_pass b 'ping -c 2 10.0.2.15' ' 0% packet loss' 20
+magic="$(head -c 4 "$TMPDIR/a.pcap" | od -An -tx1 | tr -d ' ')"
+[ "$magic" = 4d3cb2a1 ] && echo "ok link_capture_is_a_pcap_file" || echo "not ok link_capture_is_a_pcap_file: $magic"
+ctl --json stats a | python3 -c '
+import json, sys
+n = json.load(sys.stdin)
+n = (n["result"] if "result" in n else n)["vms"][0]["nets"][0]
+assert n["name"] == "eth0" and n["tx_bytes"] > 4 << 20 and n["rx_pkts"] > 100 and n["up"], n' \
+    && echo "ok stats_json_has_the_link" || echo "not ok stats_json_has_the_link"
+ctl stop all >/dev/null 2>&1
