@@ -246,6 +246,7 @@ static struct in_addr addr(uint32_t ip)
 
 static int forward(struct netnat *n, const struct nat_forward *f, struct err *e)
 {
+    errno = 0;
     if (slirp_add_hostfwd(n->slirp, f->udp, addr(INADDR_LOOPBACK), f->host_port, addr(f->guest_ip), f->guest_port) < 0)
         return err_set(e, errno ? errno : EADDRINUSE,
                        "port %u of this host cannot be forwarded: %s; take another in `forward`", f->host_port,
@@ -306,9 +307,9 @@ void netnat_free(struct netnat *n)
         wake(n);
         pthread_join(n->thread, NULL);
     }
-    netport_free(n->port);
     if (n->slirp)
-        slirp_cleanup(n->slirp);
+        slirp_cleanup(n->slirp); /* may send yet */
+    netport_free(n->port);
     while (n->held) {
         struct netframe *f = n->held;
 

@@ -1,174 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * netswitch: see netswitch.h. One lock a switch, held for look-ups and list operations; frames
- * are copied, cut, summed and captured outside it.
+ * are copied in and out, cut, summed and captured outside it.
  */
-#include "core/netswitch.h"
+#include "core/netswitch_internal.h"
 
-#include "core/clock.h"
 #include "core/netdhcp.h"
-#include "core/netpcap.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    HASH_BUCKETS = 512,
-    QUEUE_BYTES = 1 << 20,       /* of one queue; with a delay, frames on their way come on top */
-    QUEUE_DELAY_BYTES = 8 << 20,
-    QUEUE_FRAMES = 1024,
-    DHCP_FIRST = 15,             /* host part of the first guest's address */
-};
-
-#define AGE_NS (300 * NS_PER_S)
 #define STALL_NS (50 * NS_PER_MS) /* who takes nothing for so long loses frames */
 #define RETRY_NS (20 * NS_PER_MS)
 #define BURST_NS (5 * NS_PER_MS)  /* what an idle link may save up of its rate */
-
-struct queue { /* frames from one port to another */
-    struct netframe *first, **last;
-    uint32_t bytes, frames;
-    bool sender_waits, active;
-    unsigned from;
-    struct queue *next_active;
-};
-
-struct mac_entry {
-    uint8_t mac[6];
-    bool used;
-    uint64_t seen_ns;
-    struct netport *port;
-    struct mac_entry *next;
-};
-
-struct netport {
-    struct netswitch *sw;
-    unsigned index;
-    char name[16];
-    uint8_t mac[6];
-    bool has_mac;
-    uint32_t ip;
-    _Atomic bool up;
-    _Atomic unsigned takes;
-
-    /* sw->lock */
-    struct netport_user user;
-    bool attached, rx_told;
-    struct mac_entry own, learnt[NETPORT_MACS];
-    struct queue *queue[NETSWITCH_PORTS_MAX]; /* by sender; made at its first frame */
-    struct queue *active, **active_last;
-    uint64_t asked_ns, held_until_ns; /* when it last took, or may again */
-    struct link_limits limits;
-    uint64_t tx_free_ns, rx_free_ns;
-    uint64_t random;
-
-    struct netframe *lowered; /* the taker's */
-
-    pthread_mutex_t capture_lock;
-    struct netpcap *capture;
-    _Atomic bool capturing;
-
-    _Atomic uint64_t rx_bytes, tx_bytes, rx_pkts, tx_pkts, rx_drops, tx_drops;
-};
-
-struct netswitch {
-    char name[32];
-    struct net_subnet subnet;
-    struct net_clock clock;
-    pthread_mutex_t lock;
-    struct netport *port[NETSWITCH_PORTS_MAX];
-    struct mac_entry *hash[HASH_BUCKETS];
-    unsigned nports; /* highest index in use + 1 */
-};
-
-static uint64_t now_ns(const struct netswitch *s)
-{
-    return s->clock.now_ns ? s->clock.now_ns(s->clock.opaque) : clock_mono_ns();
-}
-
-static void count(_Atomic uint64_t *what, uint64_t n)
-{
-    atomic_fetch_add_explicit(what, n, memory_order_relaxed);
-}
-
-/* ---- addresses ---- */
-
-static unsigned mac_hash(const uint8_t mac[6])
-{
-    uint32_t h = 2166136261u;
-
-    for (int i = 0; i < 6; i++)
-        h = (h ^ mac[i]) * 16777619u;
-    return (h ^ h >> 16) % HASH_BUCKETS;
-}
-
-static struct mac_entry *mac_find(struct netswitch *s, const uint8_t mac[6])
-{
-    struct mac_entry *m = s->hash[mac_hash(mac)];
-
-    while (m && memcmp(m->mac, mac, 6) != 0)
-        m = m->next;
-    return m;
-}
-
-static void mac_unlink(struct netswitch *s, struct mac_entry *m)
-{
-    struct mac_entry **p = &s->hash[mac_hash(m->mac)];
-
-    if (!m->used)
-        return;
-    while (*p && *p != m)
-        p = &(*p)->next;
-    if (*p)
-        *p = m->next;
-    m->used = false;
-}
-
-static void mac_link(struct netswitch *s, struct mac_entry *m, const uint8_t mac[6], struct netport *p,
-                     uint64_t now)
-{
-    struct mac_entry **head = &s->hash[mac_hash(mac)];
-
-    *m = (struct mac_entry){.used = true, .seen_ns = now, .port = p, .next = *head};
-    memcpy(m->mac, mac, 6);
-    *head = m;
-}
-
-/* `mac` sends at `p`. A NIC's own address stays where it is. */
-static void learn(struct netport *p, const uint8_t mac[6], uint64_t now)
-{
-    struct mac_entry *m = mac_find(p->sw, mac), *oldest = &p->learnt[0];
-
-    if ((mac[0] & 1) || (m && m == &m->port->own))
-        return;
-    if (m && m->port == p) {
-        m->seen_ns = now;
-        return;
-    }
-    if (m)
-        mac_unlink(p->sw, m);
-    for (unsigned i = 0; i < NETPORT_MACS && oldest->used; i++)
-        if (!p->learnt[i].used || p->learnt[i].seen_ns < oldest->seen_ns)
-            oldest = &p->learnt[i];
-    mac_unlink(p->sw, oldest);
-    mac_link(p->sw, oldest, mac, p, now);
-}
-
-/* Where `mac` is; NULL: not known, or for all. */
-static struct netport *lookup(struct netswitch *s, const uint8_t mac[6], uint64_t now)
-{
-    struct mac_entry *m = mac[0] & 1 ? NULL : mac_find(s, mac);
-
-    if (m && m != &m->port->own && now - m->seen_ns > AGE_NS) {
-        mac_unlink(s, m);
-        return NULL;
-    }
-    return m ? m->port : NULL;
-}
 
 /* ---- links ---- */
 
@@ -284,7 +130,7 @@ static void queue_clear(struct netswitch *s, struct queue *q)
     release_sender(s, q);
 }
 
-static void port_clear(struct netport *p)
+void netport_clear_locked(struct netport *p)
 {
     for (unsigned i = 0; i < NETSWITCH_PORTS_MAX; i++) {
         if (p->queue[i]) {
@@ -308,7 +154,7 @@ static bool takes_nothing(const struct netport *p, uint64_t now)
 
 static void drop_rx(struct netport *to, struct netframe *f)
 {
-    count(&to->rx_drops, 1);
+    net_count(&to->rx_drops, 1);
     netframe_free(f);
 }
 
@@ -370,10 +216,10 @@ static int forward(struct netport *p, struct netframe *f, uint64_t now)
 {
     struct netport *to;
 
-    learn(p, f->data + 6, now);
+    netmac_learn(p, f->data + 6, now);
     if (answer_dhcp(p, f, now))
         return 0;
-    to = lookup(p->sw, f->data, now);
+    to = netmac_lookup(p->sw, f->data, now);
     if (to == p) {
         netframe_free(f);
         return 0;
@@ -386,7 +232,7 @@ static int forward(struct netport *p, struct netframe *f, uint64_t now)
 
 static int send_locked(struct netport *p, struct netframe *f, uint64_t *wait_ns)
 {
-    const uint64_t now = now_ns(p->sw), tx_free = p->tx_free_ns;
+    const uint64_t now = netswitch_now_ns(p->sw), tx_free = p->tx_free_ns;
     const uint32_t len = f->len;
     int rc = 0;
 
@@ -395,7 +241,7 @@ static int send_locked(struct netport *p, struct netframe *f, uint64_t *wait_ns)
         return -EAGAIN;
     rate_charge(p, &p->tx_free_ns, len, now);
     if (!p->up || lost(p)) {
-        count(&p->tx_drops, 1);
+        net_count(&p->tx_drops, 1);
         netframe_free(f);
         return 0;
     }
@@ -405,8 +251,8 @@ static int send_locked(struct netport *p, struct netframe *f, uint64_t *wait_ns)
         *wait_ns = RETRY_NS;
         return rc;
     }
-    count(&p->tx_pkts, 1);
-    count(&p->tx_bytes, len);
+    net_count(&p->tx_pkts, 1);
+    net_count(&p->tx_bytes, len);
     return 0;
 }
 
@@ -424,7 +270,7 @@ int netport_send(struct netport *p, struct netframe **f, uint64_t *wait_ns)
 
     *wait_ns = 0;
     if ((*f)->len < NETFRAME_MIN || !netframe_offload_ok(*f)) {
-        count(&p->tx_drops, 1);
+        net_count(&p->tx_drops, 1);
         netframe_free(*f);
         *f = NULL;
         return 0;
@@ -471,7 +317,7 @@ static struct netframe *take_due(struct netport *p, uint64_t now, uint64_t *due)
 
 static struct netframe *take_locked(struct netport *p, uint64_t *wait_ns)
 {
-    const uint64_t now = now_ns(p->sw);
+    const uint64_t now = netswitch_now_ns(p->sw);
     struct netframe *f = NULL;
     uint64_t due;
 
@@ -505,207 +351,14 @@ struct netframe *netport_take(struct netport *p, uint64_t *wait_ns)
             capture(p, f);
         p->lowered = netframe_lower(f, p->takes);
         if (!p->lowered)
-            count(&p->rx_drops, 1);
+            net_count(&p->rx_drops, 1);
     }
     f = p->lowered;
     p->lowered = f->next;
     f->next = NULL;
-    count(&p->rx_pkts, 1);
-    count(&p->rx_bytes, f->len);
+    net_count(&p->rx_pkts, 1);
+    net_count(&p->rx_bytes, f->len);
     return f;
-}
-
-/* ---- ports ---- */
-
-void netport_attach(struct netport *p, const struct netport_user *u)
-{
-    pthread_mutex_lock(&p->sw->lock);
-    p->user = *u;
-    p->attached = true;
-    p->asked_ns = now_ns(p->sw);
-    pthread_mutex_unlock(&p->sw->lock);
-}
-
-void netport_detach(struct netport *p)
-{
-    pthread_mutex_lock(&p->sw->lock);
-    p->attached = false;
-    port_clear(p);
-    pthread_mutex_unlock(&p->sw->lock);
-    while (p->lowered) {
-        struct netframe *f = p->lowered;
-
-        p->lowered = f->next;
-        netframe_free(f);
-    }
-    p->takes = 0;
-}
-
-void netport_set_takes(struct netport *p, unsigned takes)
-{
-    p->takes = takes;
-}
-
-static uint64_t seed_of(const struct netport *p)
-{
-    uint64_t h = 0x9e3779b97f4a7c15ull;
-
-    for (int i = 0; i < 6; i++)
-        h = (h ^ p->mac[i]) * 0x100000001b3ull;
-    return h | 1;
-}
-
-static void port_join(struct netport *p, unsigned index)
-{
-    struct netswitch *s = p->sw;
-    const uint32_t host = DHCP_FIRST + index;
-
-    p->index = index;
-    s->port[index] = p;
-    if (index >= s->nports)
-        s->nports = index + 1;
-    if (p->has_mac && !mac_find(s, p->mac))
-        mac_link(s, &p->own, p->mac, p, 0);
-    if (p->has_mac && s->subnet.bits && host < (1u << (32 - s->subnet.bits)) - 1)
-        p->ip = s->subnet.base + host;
-}
-
-struct netport *netport_new(struct netswitch *s, const char *name, const uint8_t mac[6], struct err *e)
-{
-    static const uint8_t none[6];
-    struct netport *p = calloc(1, sizeof *p);
-    unsigned i = 0;
-
-    if (!p) {
-        err_set(e, ENOMEM, "out of memory");
-        return NULL;
-    }
-    p->sw = s;
-    p->up = true;
-    p->active_last = &p->active;
-    p->has_mac = memcmp(mac, none, 6) != 0;
-    memcpy(p->mac, mac, 6);
-    p->random = seed_of(p);
-    snprintf(p->name, sizeof p->name, "%s", name);
-    pthread_mutex_init(&p->capture_lock, NULL);
-    pthread_mutex_lock(&s->lock);
-    while (i < NETSWITCH_PORTS_MAX && s->port[i])
-        i++;
-    if (!p->has_mac) /* at the end: guests are numbered from the first on */
-        for (i = NETSWITCH_PORTS_MAX - 1; i > 0 && s->port[i]; i--)
-            continue;
-    if (i < NETSWITCH_PORTS_MAX && !s->port[i])
-        port_join(p, i);
-    pthread_mutex_unlock(&s->lock);
-    if (p->sw->port[i < NETSWITCH_PORTS_MAX ? i : 0] == p)
-        return p;
-    err_set(e, ENOSPC, "network %s has %d links already", s->name, NETSWITCH_PORTS_MAX);
-    pthread_mutex_destroy(&p->capture_lock);
-    free(p);
-    return NULL;
-}
-
-void netport_free(struct netport *p)
-{
-    struct netswitch *s;
-
-    if (!p)
-        return;
-    s = p->sw;
-    netport_detach(p);
-    pthread_mutex_lock(&s->lock);
-    s->port[p->index] = NULL;
-    mac_unlink(s, &p->own);
-    for (unsigned i = 0; i < NETPORT_MACS; i++)
-        mac_unlink(s, &p->learnt[i]);
-    for (unsigned i = 0; i < NETSWITCH_PORTS_MAX; i++)
-        free(p->queue[i]);
-    pthread_mutex_unlock(&s->lock);
-    netpcap_free(p->capture);
-    pthread_mutex_destroy(&p->capture_lock);
-    free(p);
-}
-
-const uint8_t *netport_mac(const struct netport *p)
-{
-    return p->mac;
-}
-
-bool netport_up(const struct netport *p)
-{
-    return p->up;
-}
-
-uint32_t netport_ip(const struct netport *p)
-{
-    return p->ip;
-}
-
-struct netswitch *netport_switch(struct netport *p)
-{
-    return p->sw;
-}
-
-void netport_get_limits(struct netport *p, struct link_limits *l)
-{
-    pthread_mutex_lock(&p->sw->lock);
-    *l = p->limits;
-    pthread_mutex_unlock(&p->sw->lock);
-}
-
-/* What was owed under the old limits is forgiven. */
-void netport_set_limits(struct netport *p, const struct link_limits *l)
-{
-    pthread_mutex_lock(&p->sw->lock);
-    p->limits = *l;
-    p->tx_free_ns = p->rx_free_ns = now_ns(p->sw);
-    if (p->attached) {
-        p->user.wake_rx(p->user.opaque);
-        p->user.wake_tx(p->user.opaque);
-    }
-    pthread_mutex_unlock(&p->sw->lock);
-}
-
-void netport_set_up(struct netport *p, bool up)
-{
-    pthread_mutex_lock(&p->sw->lock);
-    if (p->up != up) {
-        p->up = up;
-        if (!up)
-            port_clear(p);
-        if (p->attached && p->user.link)
-            p->user.link(p->user.opaque, up);
-    }
-    pthread_mutex_unlock(&p->sw->lock);
-}
-
-void netport_stats(struct netport *p, struct net_stats *out)
-{
-    struct link_limits l;
-
-    netport_get_limits(p, &l);
-    *out = (struct net_stats){
-        .name = p->name, .network = p->sw->name, .ip = p->ip, .up = p->up, .capturing = p->capturing,
-        .rx_bytes = p->rx_bytes, .tx_bytes = p->tx_bytes, .rx_pkts = p->rx_pkts, .tx_pkts = p->tx_pkts,
-        .rx_drops = p->rx_drops, .tx_drops = p->tx_drops,
-        .rate_bits = l.rate_bits, .delay_ns = l.delay_ns, .loss_ppm = l.loss_ppm,
-    };
-    memcpy(out->mac, p->mac, 6);
-}
-
-int netport_capture(struct netport *p, const char *path, uint64_t max_bytes, struct err *e)
-{
-    struct netpcap *old, *c = path ? netpcap_new(path, max_bytes, e) : NULL;
-
-    if (path && !c)
-        return -EIO;
-    pthread_mutex_lock(&p->capture_lock);
-    old = p->capture;
-    p->capture = c;
-    p->capturing = c != NULL;
-    pthread_mutex_unlock(&p->capture_lock);
-    netpcap_free(old);
-    return 0;
 }
 
 /* ---- the switch ---- */
