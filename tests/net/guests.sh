@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # timeout: 170
 # Two Debian guests on one network: addresses, ping, a transfer whose checksum is compared, the way out
-# and in by the NAT, a link that is pulled and slowed down. ENGINE is the engine (soft).
+# and in by the NAT, a link that is pulled and slowed down. ENGINE is the engine (soft);
+# tests/cli/net.sh runs the same under KVM.
 set -u
 cd "$(dirname "$0")/../.."
 TMPDIR="${TMPDIR:-$(mktemp -d)}"
@@ -11,15 +12,11 @@ socket="$TMPDIR/socket"
 pids=''
 trap 'kill $pids 2>/dev/null; wait 2>/dev/null' EXIT
 
-ports="$(python3 -c '
-import socket
-s = [socket.socket() for _ in range(2)]
-for x in s: x.bind(("127.0.0.1", 0))
-print(*[x.getsockname()[1] for x in s])')"
-forward="${ports% *}" server="${ports#* }"
+# two ports below the range from which the system gives ports
+forward=$((20000 + RANDOM % 5000)) server=$((25000 + RANDOM % 5000))
 mkdir -p "$TMPDIR/www"
 echo from-the-host >"$TMPDIR/www/file"
-python3 -m http.server "$server" --bind 127.0.0.1 --directory "$TMPDIR/www" >/dev/null 2>&1 &
+busybox httpd -f -p "127.0.0.1:$server" -h "$TMPDIR/www" &
 pids="$!"
 cat >"$TMPDIR/lab.yaml" <<LAB
 name: nettest
@@ -54,11 +51,9 @@ in_guest net_serves a 'mkdir /tmp/w; dd if=/dev/urandom of=/tmp/w/f bs=64k count
 in_guest net_tcp_transfer_arrives_whole b \
     'cd /tmp; wget -q http://10.0.2.15/f http://10.0.2.15/s && md5sum -c s && echo who"le"' whole 60
 in_guest net_nat_reaches_the_hosts_loopback b "wget -q -O - http://10.0.2.2:$server/file" from-the-host 20
-sum="$(python3 -c "
-import hashlib, urllib.request as u
-f = u.urlopen('http://127.0.0.1:$forward/f', timeout=60).read()
-s = u.urlopen('http://127.0.0.1:$forward/s', timeout=30).read().split()[0].decode()
-print('whole' if hashlib.md5(f).hexdigest() == s and len(f) == 4194304 else 'broken')" 2>&1 | tail -1)"
+fetch() { busybox wget -q -O - "http://127.0.0.1:$forward/$1"; }
+sum="$(fetch f | md5sum | cut -d' ' -f1) $(fetch s | cut -d' ' -f1)"
+[ "${sum% *}" = "${sum#* }" ] && [ "${#sum}" = 65 ] && sum=whole
 [ "$sum" = whole ] && echo "ok net_forward_reaches_the_guest" || echo "not ok net_forward_reaches_the_guest: $sum"
 ctl link a.eth0 capture="$TMPDIR/a.pcap" delay=60ms >/dev/null
 in_guest link_delay_is_seen_by_the_guest b 'ping -c 2 10.0.2.15' 'min/avg/max = 1[2-9][0-9][.]' 20
@@ -69,10 +64,10 @@ ctl link a.eth0 up >/dev/null
 in_guest link_up_lets_frames_pass b 'ping -c 2 10.0.2.15' ' 0% packet loss' 20
 magic="$(head -c 4 "$TMPDIR/a.pcap" | od -An -tx1 | tr -d ' ')"
 [ "$magic" = 4d3cb2a1 ] && echo "ok link_capture_is_a_pcap_file" || echo "not ok link_capture_is_a_pcap_file: $magic"
-ctl --json stats a | python3 -c '
-import json, sys
-n = json.load(sys.stdin)
-n = (n["result"] if "result" in n else n)["vms"][0]["nets"][0]
-assert n["name"] == "eth0" and n["tx_bytes"] > 4 << 20 and n["rx_pkts"] > 100 and n["up"], n' \
-    && echo "ok stats_json_has_the_link" || echo "not ok stats_json_has_the_link"
+json="$(ctl --json stats a | tr -d ' ' | grep -o '"nets":.*')"
+bytes="$(printf '%s\n' "$json" | sed 's/.*"tx_bytes":\([0-9]*\).*/\1/')"
+case "$json" in
+'"nets":[{"name":"eth0","network":"lan","mac":"02:'*) [ "$bytes" -gt 8388608 ] && echo "ok stats_json_has_the_link" ;;
+*) echo "not ok stats_json_has_the_link: $json" ;;
+esac
 ctl stop all >/dev/null 2>&1
