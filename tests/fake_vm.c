@@ -357,6 +357,16 @@ int vm_mem_target(struct vm *vm, uint64_t bytes, struct err *e)
     return 0;
 }
 
+int vm_disk_limit(struct vm *vm, const char *disk, uint32_t iops, uint64_t bytes_per_s,
+                  struct err *e)
+{
+    (void)disk;
+    (void)e;
+    vm->script.disk_iops = iops;
+    vm->script.disk_bps = bytes_per_s;
+    return 0;
+}
+
 unsigned vm_hits(struct vm *vm, struct vm_hit *out, unsigned max)
 {
     (void)vm;

@@ -19,6 +19,8 @@ struct fake_vm_script {
     struct x86_regs regs;
     uint8_t mem[65536]; /* guest memory from 0 on */
     uint64_t mem_target;
+    uint32_t disk_iops;
+    uint64_t disk_bps;
     int tid; /* of the only thread; 0: none */
 };
 

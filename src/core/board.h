@@ -15,6 +15,7 @@
 
 #include "core/err.h"
 #include "core/irqchip.h"
+#include "core/stats.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,11 +73,20 @@ struct balloon_stats { /* what the guest says of itself; claims, UINT64_MAX: nev
     bool driver_ok;
 };
 
+enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_OPS };
+
 struct disk_stats { /* cumulative, of one disk since the VM was created */
     const char *name;
     uint64_t rd_bytes, wr_bytes, rd_reqs, wr_reqs, flush_reqs, discard_reqs, errors;
     uint64_t capacity_bytes;
     bool readonly;
+    uint32_t iops; /* the limits now, 0: none */
+    uint64_t bytes_per_s;
+    uint64_t held_ns; /* guest time that requests were held by the limits, cumulative */
+
+    /* From when the disk could begin with a request, being held by a limit included, until it
+     * was done. Guest time: a pause does not count. */
+    struct latency_figures latency[DISK_OPS];
 };
 
 struct net_stats { /* of one link, as its guest sees it; cumulative since the guest was added */

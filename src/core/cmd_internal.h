@@ -122,6 +122,7 @@ void exec_cap(struct cmd_run *r);
 void exec_pin(struct cmd_run *r);
 void exec_mem(struct cmd_run *r);
 void exec_link(struct cmd_run *r);
+void exec_disk(struct cmd_run *r);
 void exec_set(struct cmd_run *r);
 void exec_console(struct cmd_run *r);
 void exec_watch(struct cmd_run *r);

@@ -103,6 +103,25 @@ static void json_exits(struct json_out *j, const struct guest *g, const struct v
     jout_end(j, '}');
 }
 
+static const char *const op_names[DISK_OPS] = {
+    [DISK_READ] = "read", [DISK_WRITE] = "write", [DISK_FLUSH] = "flush"};
+
+static void json_latency(struct json_out *j, const struct disk_stats *d)
+{
+    jout_begin(j, "latency", '{');
+    for (int i = 0; i < DISK_OPS; i++) {
+        const struct latency_figures *f = &d->latency[i];
+
+        jout_begin(j, op_names[i], '{');
+        jout_u64(j, "count", f->count);
+        json_claim(j, "mean_ns", f->count, f->mean_ns);
+        json_claim(j, "p50_ns", f->count, f->p50_ns);
+        json_claim(j, "p99_ns", f->count, f->p99_ns);
+        jout_end(j, '}');
+    }
+    jout_end(j, '}');
+}
+
 static void json_disks(struct json_out *j, const struct vm_stats *st)
 {
     jout_begin(j, "disks", '[');
@@ -118,6 +137,11 @@ static void json_disks(struct json_out *j, const struct vm_stats *st)
         jout_u64(j, "flush_reqs", d->flush_reqs);
         jout_u64(j, "discard_reqs", d->discard_reqs);
         jout_u64(j, "errors", d->errors);
+        jout_u64(j, "capacity", d->capacity_bytes);
+        jout_u64(j, "iops", d->iops);
+        jout_u64(j, "bps", d->bytes_per_s);
+        jout_num(j, "held_seconds", (double)d->held_ns / 1e9, 3);
+        json_latency(j, d);
         jout_end(j, '}');
     }
     jout_end(j, ']');
@@ -275,6 +299,32 @@ static void detail_disks(struct cmd_run *r, const struct vm_stats *st)
     columns_fini(&c);
 }
 
+static void detail_latency(struct cmd_run *r, const struct vm_stats *st)
+{
+    char a[UNITS_TEXT];
+    struct columns c;
+
+    if (!st->ndisks)
+        return;
+    columns_init(&c, "<DISK|<LATENCY|>COUNT|>MEAN|>P50|>P99|>IOPS MAX|>BYTES/s MAX|>HELD");
+    for (unsigned i = 0; i < st->ndisks * DISK_OPS; i++) {
+        const struct disk_stats *d = &st->disks[i / DISK_OPS];
+        const struct latency_figures *f = &d->latency[i % DISK_OPS];
+
+        columns_cell(&c, "%s", d->name);
+        columns_cell(&c, "%s", op_names[i % DISK_OPS]);
+        columns_cell(&c, "%llu", (unsigned long long)f->count);
+        columns_cell(&c, "%s", f->count ? units_fmt_ns(a, f->mean_ns) : "-");
+        columns_cell(&c, "%s", f->count ? units_fmt_ns(a, f->p50_ns) : "-");
+        columns_cell(&c, "%s", f->count ? units_fmt_ns(a, f->p99_ns) : "-");
+        columns_cell(&c, "%s", d->iops ? units_fmt_count(a, d->iops) : "none");
+        columns_cell(&c, "%s", d->bytes_per_s ? units_fmt_size(a, d->bytes_per_s) : "none");
+        columns_cell(&c, "%s", units_fmt_ns(a, d->held_ns));
+    }
+    columns_print(&c, &r->out);
+    columns_fini(&c);
+}
+
 static void detail_nets(struct cmd_run *r, const struct vm_stats *st)
 {
     char a[UNITS_TEXT];
@@ -328,6 +378,7 @@ static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
     columns_fini(&c);
     detail_memory(r, g, st);
     detail_disks(r, st);
+    detail_latency(r, st);
     detail_nets(r, st);
     if (st->pio_unclaimed + st->mmio_unclaimed + st->bus_refused + st->device_errors)
         cmd_printf(r, "accesses to nothing: %llu port, %llu memory; refused %llu; device errors %llu\n",

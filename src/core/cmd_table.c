@@ -106,6 +106,12 @@ static const struct cmd table[] = {
              "and Wireshark (ends at 256 MiB), capture=off. Without words: what the link has now.",
      .args = {{"LINK", ARG_WORD, false, false, NULL}, {"WORD", ARG_WORD, true, true, "up down rate= delay= loss= capture="}}},
 
+    {.name = "disk", .exec = exec_disk,
+     .help = "show or change the limits of a disk",
+     .more = "`disk web.vda iops=500 bps=20M`: requests and bytes a second, 0 for no limit; what is not named stays.\n"
+             "A guest that runs is limited from now on. `web*.vda` and `@front.*` mean several disks.",
+     .args = {{"VM.DISK", ARG_WORD, false, false, NULL}, {"LIMIT", ARG_WORD, true, true, "iops= bps="}}},
+
     {.name = "console", .alias = "attach", .exec = exec_console,
      .help = "connect the terminal to a guest's serial line",
      .more = "Ctrl-] or F12 detaches; Ctrl-] twice sends one Ctrl-]. In the full-screen console several guests\n"
@@ -215,7 +221,7 @@ static const struct cmd table[] = {
 
     {.name = "undo", .exec = exec_undo,
      .help = "take the last change back",
-     .more = "share, cap, pin, mem, set, pause and resume can be taken back; what cannot says so."},
+     .more = "share, cap, pin, mem, disk, set, pause and resume can be taken back; what cannot says so."},
 
     {.name = "help", .alias = "?", .exec = exec_help,
      .help = "explain a command, or list them",

@@ -98,6 +98,29 @@ void exit_count(struct exit_counters *c, enum exit_reason r, uint64_t ns)
     atomic_store_explicit(h, *h + 1, memory_order_relaxed);
 }
 
+void latency_add(struct latency *l, uint64_t ns)
+{
+    _Atomic uint32_t *h = &l->hist[hist_bucket(ns)];
+
+    atomic_store_explicit(&l->count, l->count + 1, memory_order_relaxed);
+    atomic_store_explicit(&l->ns, l->ns + ns, memory_order_relaxed);
+    atomic_store_explicit(h, *h + 1, memory_order_relaxed);
+}
+
+struct latency_figures latency_read(const struct latency *l)
+{
+    struct latency_figures f = {.count = l->count};
+    uint32_t hist[HIST_BUCKETS];
+
+    for (int i = 0; i < HIST_BUCKETS; i++)
+        hist[i] = atomic_load_explicit(&l->hist[i], memory_order_relaxed);
+    if (f.count)
+        f.mean_ns = l->ns / f.count;
+    f.p50_ns = hist_percentile_ns(hist, 50);
+    f.p99_ns = hist_percentile_ns(hist, 99);
+    return f;
+}
+
 uint64_t hist_percentile_ns(const uint32_t hist[HIST_BUCKETS], unsigned pct)
 {
     uint64_t total = 0, sum = 0, want;

@@ -53,6 +53,19 @@ struct exit_counters {
 
 void exit_count(struct exit_counters *c, enum exit_reason r, uint64_t ns);
 
+/* Durations of one kind of work: one writer, readers on any thread. */
+struct latency {
+    _Atomic uint64_t count, ns;
+    _Atomic uint32_t hist[HIST_BUCKETS];
+};
+
+struct latency_figures { /* over all that was counted; all 0 if nothing was */
+    uint64_t count, mean_ns, p50_ns, p99_ns;
+};
+
+void latency_add(struct latency *l, uint64_t ns); /* owner thread */
+struct latency_figures latency_read(const struct latency *l);
+
 /* Smallest duration in ns that `pct` percent of the counted do not exceed (upper edge of its
  * bucket), 0 if none. */
 uint64_t hist_percentile_ns(const uint32_t hist[HIST_BUCKETS], unsigned pct);

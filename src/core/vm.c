@@ -587,6 +587,27 @@ int vm_mem_target(struct vm *vm, uint64_t bytes, struct err *e)
     return vm->board_ops->balloon_target(vm->board, vm->config->memory_bytes - bytes, e);
 }
 
+int vm_disk_limit(struct vm *vm, const char *disk, uint32_t iops, uint64_t bytes_per_s,
+                  struct err *e)
+{
+    struct disk_config *d = NULL;
+
+    for (unsigned i = 0; i < vm->config->ndisks; i++)
+        if (strcmp(vm->config->disks[i].name, disk) == 0)
+            d = &vm->config->disks[i];
+    if (!d)
+        return err_set(e, ENOENT, "%s has no disk %s: `info %s` shows its disks", vm->config->name,
+                       disk, vm->config->name);
+    if (vm->job != JOB_NONE && vm_rebuilding(vm)) /* the job reads what we would write */
+        return err_set(e, EBUSY, "%s is being started, stopped or reset: try again",
+                       vm->config->name);
+    d->iops = iops;
+    d->bytes_per_s = bytes_per_s;
+    if (!vm->machine_up)
+        return 0;
+    return vm->board_ops->disk_limit(vm->board, disk, iops, bytes_per_s, e);
+}
+
 unsigned vm_threads(struct vm *vm, int *tids, unsigned max)
 {
     unsigned n = 0;

@@ -111,6 +111,10 @@ int vm_mem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len, struct err *
 /* Balloon: bytes that the guest shall keep. -ENOTSUP without balloon driver. */
 int vm_mem_target(struct vm *vm, uint64_t bytes, struct err *e);
 
+/* Limits of one disk, 0: none; from now on, and at the next start. -ENOENT, -EBUSY. */
+int vm_disk_limit(struct vm *vm, const char *disk, uint32_t iops, uint64_t bytes_per_s,
+                  struct err *e);
+
 /* One device and register that exits went to. */
 struct vm_hit {
     const char *device;

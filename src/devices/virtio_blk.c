@@ -65,6 +65,10 @@ struct virtio_blk {
     struct virtq_chain chain;
     struct iovec iov[VIRTQ_SEGS_MAX]; /* the data of the request; used up */
     uint64_t unshown_bytes, unshown_ns;
+    uint64_t held_since_ns; /* guest time; 0: no request waits for a limit */
+    enum disk_op op;        /* of the request in hand; DISK_OPS: none that is timed */
+    struct latency latency[DISK_OPS];
+    _Atomic uint64_t held_ns;
 
     _Atomic uint64_t rd_bytes, wr_bytes, rd_reqs, wr_reqs, flush_reqs, discard_reqs, errors;
 };
@@ -114,6 +118,8 @@ static bool limit_holds(struct virtio_blk *b)
     pthread_mutex_unlock(&b->limit_lock);
     if (due <= now)
         return false;
+    if (!b->held_since_ns)
+        b->held_since_ns = now;
     vtimer_arm(&b->timer, due);
     return true;
 }
@@ -171,6 +177,7 @@ static bool writes_through(const struct virtio_blk *b)
 
 static int do_flush(struct virtio_blk *b)
 {
+    b->op = DISK_FLUSH;
     count(&b->flush_reqs, 1);
     show(b);
     return blkfile_flush(b->file);
@@ -188,6 +195,7 @@ static int do_transfer(struct virtio_blk *b, uint64_t sector, struct iov *data, 
               : blkfile_read(b->file, data, sector * SECTOR);
     if (r < 0)
         return r;
+    b->op = write ? DISK_WRITE : DISK_READ;
     count(write ? &b->wr_reqs : &b->rd_reqs, 1);
     count(write ? &b->wr_bytes : &b->rd_bytes, len);
     return write && writes_through(b) ? blkfile_flush(b->file) : 0;
@@ -270,11 +278,24 @@ static int do_request(struct virtio_blk *b, uint32_t type, uint64_t sector)
     }
 }
 
+/* When the request in hand could have begun: before a limit held it. */
+static uint64_t begin(struct virtio_blk *b)
+{
+    const uint64_t now = vclock_now_ns(b->vdev.env.clock);
+    const uint64_t began = b->held_since_ns ? b->held_since_ns : now;
+
+    b->op = DISK_OPS;
+    b->held_since_ns = 0;
+    count(&b->held_ns, now - began);
+    return began;
+}
+
 static void handle(struct virtio_blk *b, struct virtq *q)
 {
     struct virtio_blk_outhdr h;
     struct virtq_chain *c = &b->chain;
     uint8_t status = VIRTIO_BLK_S_OK;
+    const uint64_t began = begin(b);
     int r;
 
     if (virtq_copy_from(c, 0, &h, sizeof h) < sizeof h || c->in_bytes == 0) {
@@ -286,6 +307,8 @@ static void handle(struct virtio_blk *b, struct virtq *q)
         status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
         count(&b->errors, 1);
     }
+    if (b->op < DISK_OPS)
+        latency_add(&b->latency[b->op], vclock_now_ns(b->vdev.env.clock) - began);
     virtq_copy_to(q, c, c->in_bytes - 1u, &status, 1); /* also says that the data has changed */
     virtq_push(q, c->head, c->in_bytes);
     show_if_due(b, (uint64_t)c->in_bytes + c->out_bytes);
@@ -345,6 +368,7 @@ static void blk_reset(struct virtio_dev *d)
 
     b->write_back = true;
     b->unshown_bytes = b->unshown_ns = 0;
+    b->held_since_ns = 0;
 }
 
 static const struct virtio_ops blk_ops = {
@@ -463,7 +487,7 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
     return &b->vdev;
 }
 
-void virtio_blk_stats(const struct virtio_blk *b, struct disk_stats *s)
+void virtio_blk_stats(struct virtio_blk *b, struct disk_stats *s)
 {
     *s = (struct disk_stats){
         .name = b->vdev.name,
@@ -476,5 +500,12 @@ void virtio_blk_stats(const struct virtio_blk *b, struct disk_stats *s)
         .errors = b->errors,
         .capacity_bytes = blkfile_size_bytes(b->file),
         .readonly = blkfile_readonly(b->file),
+        .held_ns = b->held_ns,
     };
+    for (int i = 0; i < DISK_OPS; i++)
+        s->latency[i] = latency_read(&b->latency[i]);
+    pthread_mutex_lock(&b->limit_lock);
+    s->iops = (uint32_t)b->iops.per_s;
+    s->bytes_per_s = b->bytes.per_s;
+    pthread_mutex_unlock(&b->limit_lock);
 }

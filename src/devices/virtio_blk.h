@@ -30,7 +30,7 @@ void virtio_blk_free(struct virtio_blk *b);
 struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);
 
 /* Any thread, no lock held, never waits. `s->name` lives as long as the disk. */
-void virtio_blk_stats(const struct virtio_blk *b, struct disk_stats *s);
+void virtio_blk_stats(struct virtio_blk *b, struct disk_stats *s);
 void virtio_blk_limit(struct virtio_blk *b, uint32_t iops, uint64_t bytes_per_s);
 
 #endif

@@ -334,6 +334,31 @@ static void changes_of_share_cap_and_memory_can_be_undone(void **state)
     assert_string_equal(text_str(&r->error), "there is nothing to take back\n");
 }
 
+static void limits_of_disks_change_and_come_back(void **state)
+{
+    struct rig *r = *state;
+    struct guest *g = session_guest(r->s, "web");
+
+    assert_int_equal(rig_do(r, "disk web.vda iops=500"), CMD_FAILED);
+    assert_true(strstr(text_str(&r->error), "web has no disk `vda`"));
+    g->c->disks[0] = (struct disk_config){.name = "vda", .path = strdup("/nowhere"), .iops = 7};
+    g->c->ndisks = 1;
+    assert_int_equal(rig_do(r, "disk w*.vd? iops=500 bps=20M"), CMD_DONE);
+    assert_int_equal(fake_vm(g->vm)->disk_iops, 500);
+    assert_int_equal(fake_vm(g->vm)->disk_bps, 20 << 20);
+    assert_int_equal(rig_do(r, "disk web.vda bps=0"), CMD_DONE);
+    assert_int_equal(g->c->disks[0].iops, 500); /* what is not named stays */
+    assert_int_equal(g->c->disks[0].bytes_per_s, 0);
+    assert_int_equal(rig_do(r, "undo"), CMD_DONE);
+    assert_int_equal(g->c->disks[0].bytes_per_s, 20 << 20);
+    assert_int_equal(rig_do(r, "undo"), CMD_DONE);
+    assert_int_equal(fake_vm(g->vm)->disk_iops, 7);
+    assert_int_equal(rig_do(r, "disk web.vda"), CMD_DONE);
+    assert_true(strstr(text_str(&r->out), "web.vda"));
+    assert_int_equal(rig_do(r, "disk web.vda speed=3"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "disk web iops=3"), CMD_FAILED);
+}
+
 static void what_cannot_be_undone_says_so(void **state)
 {
     struct rig *r = *state;
@@ -919,6 +944,7 @@ int main(void)
         T(create_refuses_what_the_lab_file_would),
         T(remove_stops_and_forgets),
         T(changes_of_share_cap_and_memory_can_be_undone),
+        T(limits_of_disks_change_and_come_back),
         T(what_cannot_be_undone_says_so),
         T(values_out_of_range_are_refused),
         T(pins_reach_the_threads_and_survive_restarts),

@@ -463,6 +463,29 @@ static void blk_raised_limit_acts_at_once(void **state)
     assert_true(throughput(m, 512, 1) > 10000);
 }
 
+/* Latency is in guest time: with a clock that only the test moves it is what the limit held. */
+static void blk_latency_counts_what_a_limit_held(void **state)
+{
+    struct machine *m = *state;
+    struct disk_stats s;
+
+    start(m, F_ALL);
+    assert_int_equal(request(m, VIRTIO_BLK_T_FLUSH, 0, 0, false), VIRTIO_BLK_S_OK);
+    virtio_blk_limit(m->blk, 10, 0);
+    throughput(m, 512, 5);
+    virtio_blk_stats(m->blk, &s);
+    assert_int_equal(s.iops, 10);
+    assert_int_equal(s.bytes_per_s, 0);
+    assert_int_equal(s.latency[DISK_READ].count, s.rd_reqs);
+    assert_in_range(s.latency[DISK_READ].mean_ns, 85 * NS_PER_MS, 105 * NS_PER_MS);
+    assert_in_range(s.latency[DISK_READ].p50_ns, 95 * NS_PER_MS, 130 * NS_PER_MS);
+    assert_true(s.latency[DISK_READ].p99_ns >= s.latency[DISK_READ].p50_ns);
+    assert_in_range(s.held_ns, 4500 * NS_PER_MS, 5000 * NS_PER_MS);
+    assert_int_equal(s.latency[DISK_FLUSH].count, 1);
+    assert_int_equal(s.latency[DISK_WRITE].count, 0);
+    assert_int_equal(s.latency[DISK_WRITE].p99_ns, 0);
+}
+
 static void blk_idle_disk_saves_up_a_burst_of_50_ms_only(void **state)
 {
     struct machine *m = *state;
@@ -659,6 +682,7 @@ int main(void)
         T(blk_iops_limit_is_exact),
         T(blk_byte_limit_is_exact),
         T(blk_raised_limit_acts_at_once),
+        T(blk_latency_counts_what_a_limit_held),
         T(blk_idle_disk_saves_up_a_burst_of_50_ms_only),
         THREAD(blk_thread_serves_without_the_guests_loop),
         THREAD(blk_paused_disk_waits_and_resumed_disk_continues),
