@@ -116,7 +116,7 @@ void exec_disk(struct cmd_run *r)
 {
     char word[DISKS_PATTERN_MAX], pattern[48];
     struct limits l = {0};
-    const char *disk;
+    const char *disk = "";
     int status = CMD_DONE;
     unsigned n;
     struct err e;
