@@ -97,6 +97,23 @@ class Console:
                 return int(child)
         return 0
 
+    def ended(self, seconds=15):
+        """The exit status, None if it does not end. tmux 3.3 sometimes leaves a dead program unreaped
+        and then knows no status: the kernel does (proc(5), stat, field 52)."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.tell("pane_dead") == "1":
+                known = self.tell("pane_dead_status")
+                if known:
+                    return int(known)
+                try:
+                    with open(f"/proc/{self.tell('pane_pid')}/stat") as f:
+                        return int(f.read().rsplit(")", 1)[1].split()[49]) >> 8
+                except OSError:
+                    pass
+            time.sleep(0.05)
+        return None
+
     def close(self):
         self.tmux("kill-server")
         self.dir.cleanup()
