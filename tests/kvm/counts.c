@@ -150,6 +150,16 @@ static void ledger(struct rguest *g, enum ledger_state want, double least, const
     rig_case(fabs(sum - 1) <= 0.01 && st.vcpu[0].ledger[want] >= least, name, "%ssum %.4f", text, sum);
 }
 
+/* The machine has one CPU, and its own work takes some of it: the guest is `ready` then. */
+static void busy_ledger(struct rguest *g)
+{
+    double ready;
+
+    ledger(g, LEDGER_RUN, 0.75, "busy_guest_runs");
+    ready = st.vcpu[0].ledger[LEDGER_READY];
+    rig_case(st.vcpu[0].ledger[LEDGER_RUN] + ready >= 0.98, "busy_guest_runs_or_is_ready", "ready %.3f", ready);
+}
+
 static void paused_ledger(struct rguest *g)
 {
     rig_ask(g, vm_pause, VM_PAUSED);
@@ -234,7 +244,7 @@ int main(void)
     spin = rig_guest("spin", "spin", "quiet");
     if (!rig_check(rig_start(spin) && rig_expect(spin, "spin: ready", 60), "spin_starts"))
         return rig_end();
-    ledger(spin, LEDGER_RUN, 0.9, "busy_guest_runs");
+    busy_ledger(spin);
     paused_ledger(spin);
     rig_drop(spin);
 
