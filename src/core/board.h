@@ -62,6 +62,10 @@ struct board_env {
 
     /* A guest broke a device's rules; the device latched an error. One short sentence. */
     void (*device_error)(void *opaque, const char *device, const char *what);
+
+    /* The host has no room for what disk `disk` shall write: it holds that request, and all
+     * behind it, until ops->retry. The VM should be paused and somebody told. */
+    void (*disk_full)(void *opaque, const char *disk);
 };
 
 struct balloon_stats { /* what the guest says of itself; claims, UINT64_MAX: never said */
@@ -128,6 +132,9 @@ struct board_ops {
     unsigned (*disks)(struct board *b, struct disk_stats *out, unsigned max);
     int (*disk_limit)(struct board *b, const char *disk, uint32_t iops, uint64_t bytes_per_s,
                       struct err *e);
+
+    /* The VM goes on after a pause: what a disk holds for want of room is tried again. */
+    void (*retry)(struct board *b);
 
     /* Devices in error: one line each, for `info`. Returns the length written. */
     size_t (*errors)(struct board *b, char *buf, size_t len);

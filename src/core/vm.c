@@ -198,6 +198,24 @@ static void take_crash(struct vm *vm)
     set_state(vm, VM_CRASHED, why);
 }
 
+static void take_disk_full(struct vm *vm)
+{
+    char why[200];
+
+    if (!vm->disk_full || vm->job != JOB_NONE)
+        return; /* looked at again when the job ends */
+    vm->disk_full = false;
+    pthread_mutex_lock(&vm->text_lock);
+    memcpy(why, vm->full_text, sizeof why);
+    pthread_mutex_unlock(&vm->text_lock);
+    if (vm->state == VM_RUNNING && job_begin(vm, JOB_PAUSE, NULL) == 0) {
+        memcpy(vm->pause_text, why, sizeof why);
+    } else if (vm->state == VM_RUNNING || vm->state == VM_PAUSED) {
+        memcpy(vm->reason, why, sizeof why);
+        emit_text(vm, VM_EVENT_DEVICE, why);
+    }
+}
+
 static const char *stop_reason(const struct vm *vm, char *buf, size_t len)
 {
     uint32_t request = vm->power_request;
@@ -224,7 +242,7 @@ static void job_succeeded(struct vm *vm, enum job_kind k)
         set_state(vm, VM_RUNNING, "");
         break;
     case JOB_PAUSE:
-        set_state(vm, VM_PAUSED, "");
+        set_state(vm, VM_PAUSED, vm->pause_text);
         break;
     case JOB_RESUME:
         set_state(vm, VM_RUNNING, "");
@@ -260,9 +278,11 @@ static void take_job(struct vm *vm)
             set_state(vm, VM_CRASHED, vm->job_err.msg);
         }
     }
+    vm->pause_text[0] = '\0';
     /* what came up meanwhile */
     take_crash(vm);
     take_power(vm);
+    take_disk_full(vm);
 }
 
 static void flush_send(struct vm *vm, enum board_console c)
@@ -317,6 +337,8 @@ static void on_news(void *arg, uint32_t events)
         take_crash(vm);
     if (news & NEWS_POWER)
         take_power(vm);
+    if (news & NEWS_DISK_FULL)
+        take_disk_full(vm);
 }
 
 static void tell_console(struct vm *vm, int c)

@@ -47,6 +47,7 @@ enum {
     NEWS_CRASH = 1 << 9,
     NEWS_DEVICE = 1 << 10,
     NEWS_JOB = 1 << 11,
+    NEWS_DISK_FULL = 1 << 12,
 };
 
 enum { SEND_QUEUE_BYTES = 64 << 10 };
@@ -113,8 +114,10 @@ struct vm {
     _Atomic uint32_t power_request; /* 0, or 1 + enum board_power; first one wins */
     _Atomic uint32_t power_code;
     _Atomic bool crashed; /* first crash wins */
-    pthread_mutex_t text_lock; /* protects the two texts */
-    char crash_text[200], device_text[200];
+    _Atomic bool disk_full; /* a disk holds a request for want of room; partner: take_disk_full */
+    pthread_mutex_t text_lock; /* protects the three texts */
+    char crash_text[200], device_text[200], full_text[200];
+    char pause_text[200]; /* main's: why it is being paused, "": a person asked */
     _Atomic uint64_t device_errors;
 
     /* the job */

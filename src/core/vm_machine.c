@@ -90,6 +90,31 @@ static void env_device_error(void *opaque, const char *device, const char *what)
     vm_tell(vm, NEWS_DEVICE);
 }
 
+/* Where the storage of a disk is, as far as its configuration says. */
+static const char *disk_place(const struct vm *vm, const char *disk)
+{
+    for (unsigned i = 0; i < vm->config->ndisks; i++) {
+        const struct disk_config *d = &vm->config->disks[i];
+
+        if (strcmp(d->name, disk) == 0)
+            return d->mode == DISK_OVERLAY && d->overlay_path ? d->overlay_path : d->path;
+    }
+    return "?";
+}
+
+static void env_disk_full(void *opaque, const char *disk)
+{
+    struct vm *vm = opaque;
+
+    pthread_mutex_lock(&vm->text_lock);
+    snprintf(vm->full_text, sizeof vm->full_text,
+             "the host's storage of %s is full (%.90s): free some there, then `resume %s`", disk,
+             disk_place(vm, disk), vm->config->name);
+    pthread_mutex_unlock(&vm->text_lock);
+    vm->disk_full = true;
+    vm_tell(vm, NEWS_DISK_FULL);
+}
+
 /* On the new thread. */
 static void env_thread_started(void *opaque, const char *name)
 {
@@ -160,6 +185,7 @@ static int build_board(struct vm *vm, struct err *e)
         .tsc_now = env_tsc_now, .tsc_to_ns = env_tsc_to_ns, .power = vm_power,
         .console_out = env_console_out, .console_room = env_console_room,
         .device_error = env_device_error, .thread_started = env_thread_started,
+        .disk_full = env_disk_full,
     };
 
     vm->board = vm->board_ops->new(vm->config, &env, e);
@@ -336,7 +362,7 @@ static int boot(struct vm *vm, struct err *e)
         rc = start_threads(vm, e);
     if (rc < 0)
         return rc;
-    vm->crashed = false;
+    vm->crashed = vm->disk_full = false;
     vm->machine_up = true;
     vclock_resume(vm->clock);
     vm->boot_ns = vclock_now_ns(vm->clock);
@@ -392,6 +418,7 @@ int machine_resume(struct vm *vm, struct err *e)
     if (vm->gov)
         governor_pause(vm->gov, false);
     unpark(vm, ATT_PAUSE);
+    vm->board_ops->retry(vm->board);
     return 0;
 }
 

@@ -442,6 +442,12 @@ int blkfile_read(struct blkfile *f, struct iov *it, uint64_t off)
     return r;
 }
 
+/* A quota that is used up is a full disk. */
+static int no_room(int r)
+{
+    return r == -EDQUOT ? -ENOSPC : r;
+}
+
 int blkfile_write(struct blkfile *f, struct iov *it, uint64_t off)
 {
     const uint64_t len = iov_bytes(it);
@@ -449,7 +455,7 @@ int blkfile_write(struct blkfile *f, struct iov *it, uint64_t off)
 
     if (r == 0)
         r = f->overlay ? blkoverlay_write(f->overlay, it, off) : iov_pwrite(it, f->fd, off, len);
-    return r;
+    return no_room(r);
 }
 
 int blkfile_flush(struct blkfile *f)
@@ -460,8 +466,8 @@ int blkfile_flush(struct blkfile *f)
         return -EIO;
     if (f->readonly)
         return 0;
-    r = f->overlay ? blkoverlay_flush(f->overlay) : fdatasync(f->fd) < 0 ? -errno : 0;
-    f->sync_failed = r < 0;
+    r = no_room(f->overlay ? blkoverlay_flush(f->overlay) : fdatasync(f->fd) < 0 ? -EIO : 0);
+    f->sync_failed = r < 0 && r != -ENOSPC;
     return r;
 }
 
@@ -494,13 +500,13 @@ int blkfile_zero(struct blkfile *f, uint64_t off, uint64_t len, bool unmap)
     if (r < 0 || len == 0)
         return r;
     if (f->overlay)
-        return blkoverlay_zero(f->overlay, off, len);
+        return no_room(blkoverlay_zero(f->overlay, off, len));
     if (unmap)
         r = punch(f, off, len);
     else
         r = fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)off,
                       (off_t)len) < 0 ? -errno : 0;
-    return r == -EOPNOTSUPP ? write_zeros(f, off, len) : r;
+    return no_room(r == -EOPNOTSUPP ? write_zeros(f, off, len) : r);
 }
 
 int blkfile_discard(struct blkfile *f, uint64_t off, uint64_t len)
@@ -510,5 +516,5 @@ int blkfile_discard(struct blkfile *f, uint64_t off, uint64_t len)
     if (r < 0 || len == 0)
         return r;
     r = f->overlay ? blkoverlay_zero(f->overlay, off, len) : punch(f, off, len);
-    return r == -EOPNOTSUPP ? 0 : r;
+    return r == -EOPNOTSUPP ? 0 : no_room(r);
 }

@@ -10,6 +10,10 @@
  * An anonymous overlay is a nameless sparse file beside the image or in a directory for
  * temporary files; a named one is a file of its own format, see blkoverlay.h.
  *
+ * No room: -ENOSPC from any of the functions that change the disk (a quota included) means that
+ * the same call may be made again once there is room, and nothing is lost. A failed sync is never
+ * that: the kernel forgets what it could not write, so it is -EIO, for ever.
+ *
  * Threads: one at a time (the device's io_lock), except blkfile_size_bytes and _readonly.
  */
 #ifndef RUCHE_DEVICES_BLKFILE_H

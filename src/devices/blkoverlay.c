@@ -236,10 +236,10 @@ int blkoverlay_flush(struct blkoverlay *o)
     if (!o->page_dirty)
         return 0; /* gone with the process: there is nothing that could be kept */
     if (fdatasync(o->fd) < 0)
-        return -errno;
+        return -EIO;
     r = bitmap_write_dirty(o, &any);
     if (r == 0 && any && fdatasync(o->fd) < 0)
-        r = -errno;
+        r = -EIO;
     return r;
 }
 

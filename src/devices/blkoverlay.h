@@ -51,6 +51,7 @@ uint64_t blkoverlay_size_bytes(const struct blkoverlay *o);
 int blkoverlay_read(struct blkoverlay *o, struct iov *it, uint64_t off) RUCHE_MUST_CHECK;
 int blkoverlay_write(struct blkoverlay *o, struct iov *it, uint64_t off) RUCHE_MUST_CHECK;
 int blkoverlay_zero(struct blkoverlay *o, uint64_t off, uint64_t len) RUCHE_MUST_CHECK;
+/* A failed sync is -EIO; -ENOSPC: there is no room for the bitmap yet, nothing is lost. */
 int blkoverlay_flush(struct blkoverlay *o) RUCHE_MUST_CHECK;
 
 #endif

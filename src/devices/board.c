@@ -287,7 +287,8 @@ static struct virtio_env virtio_env_of(struct board *b)
 {
     return (struct virtio_env){.mem = b->env.mem, .io = b->env.io, .clock = b->env.clock,
                                .opaque = b->env.opaque, .device_error = b->env.device_error,
-                               .thread_started = b->env.thread_started};
+                               .thread_started = b->env.thread_started,
+                               .disk_full = b->env.disk_full};
 }
 
 static bool add_virtio_basics(struct board *b, struct err *e)
@@ -492,6 +493,12 @@ static int board_disk_limit(struct board *b, const char *disk, uint32_t iops, ui
     return err_set(e, ENOENT, "%s has no disk %s", b->config->name, disk);
 }
 
+static void board_retry(struct board *b)
+{
+    for (unsigned i = 0; i < b->ndisks; i++)
+        virtio_blk_retry(b->disk[i]);
+}
+
 static size_t board_errors(struct board *b, char *buf, size_t len)
 {
     size_t used = 0;
@@ -523,5 +530,6 @@ const struct board_ops pc_board = {
     .balloon_get = board_balloon_get,
     .disks = board_disks,
     .disk_limit = board_disk_limit,
+    .retry = board_retry,
     .errors = board_errors,
 };

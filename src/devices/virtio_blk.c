@@ -63,9 +63,14 @@ struct virtio_blk {
 
     /* io_lock */
     struct virtq_chain chain;
+    struct virtio_blk_outhdr header; /* of `chain`: read once */
     struct iovec iov[VIRTQ_SEGS_MAX]; /* the data of the request; used up */
     uint64_t unshown_bytes, unshown_ns;
     uint64_t held_since_ns; /* guest time; 0: no request waits for a limit */
+    uint64_t began_ns;      /* guest time; of the request in hand */
+    bool stalled;           /* the host has no room for the request in hand, `chain` */
+    uint32_t stalled_epoch;
+    _Atomic bool retry; /* set by virtio_blk_retry; partner: still_stalled */
     enum disk_op op;        /* of the request in hand; DISK_OPS: none that is timed */
     struct latency latency[DISK_OPS];
     _Atomic uint64_t held_ns;
@@ -93,7 +98,7 @@ static void limit_charge(struct virtio_blk *b, uint64_t bytes)
 {
     uint64_t now;
 
-    if (!b->limited)
+    if (!b->limited || b->stalled) /* a second attempt is no second request */
         return;
     now = vclock_now_ns(b->vdev.env.clock);
     pthread_mutex_lock(&b->limit_lock);
@@ -178,7 +183,8 @@ static bool writes_through(const struct virtio_blk *b)
 static int do_flush(struct virtio_blk *b)
 {
     b->op = DISK_FLUSH;
-    count(&b->flush_reqs, 1);
+    if (!b->stalled)
+        count(&b->flush_reqs, 1);
     show(b);
     return blkfile_flush(b->file);
 }
@@ -195,10 +201,13 @@ static int do_transfer(struct virtio_blk *b, uint64_t sector, struct iov *data, 
               : blkfile_read(b->file, data, sector * SECTOR);
     if (r < 0)
         return r;
+    r = write && writes_through(b) ? blkfile_flush(b->file) : 0;
+    if (r == -ENOSPC)
+        return r; /* comes again, whole */
     b->op = write ? DISK_WRITE : DISK_READ;
     count(write ? &b->wr_reqs : &b->rd_reqs, 1);
     count(write ? &b->wr_bytes : &b->rd_bytes, len);
-    return write && writes_through(b) ? blkfile_flush(b->file) : 0;
+    return r;
 }
 
 /* A legal range of a discard (`zero` false) or write zeroes request. section 5.2.6.2 */
@@ -226,7 +235,8 @@ static int do_ranges(struct virtio_blk *b, bool zero)
     if (len == 0 || len % sizeof *range || len > sizeof range)
         return -EINVAL;
     virtq_copy_from(&b->chain, sizeof(struct virtio_blk_outhdr), range, len);
-    count(&b->discard_reqs, 1);
+    if (!b->stalled)
+        count(&b->discard_reqs, 1);
     limit_charge(b, 0);
     show(b);
     for (size_t i = 0; i < len / sizeof *range && r == 0; i++)
@@ -278,40 +288,72 @@ static int do_request(struct virtio_blk *b, uint32_t type, uint64_t sector)
     }
 }
 
-/* When the request in hand could have begun: before a limit held it. */
-static uint64_t begin(struct virtio_blk *b)
+/* Notes when the request in hand could have begun: before a limit held it. */
+static void begin(struct virtio_blk *b)
 {
     const uint64_t now = vclock_now_ns(b->vdev.env.clock);
-    const uint64_t began = b->held_since_ns ? b->held_since_ns : now;
 
     b->op = DISK_OPS;
+    if (b->stalled)
+        return;
+    b->began_ns = b->held_since_ns ? b->held_since_ns : now;
     b->held_since_ns = 0;
-    count(&b->held_ns, now - began);
-    return began;
+    count(&b->held_ns, now - b->began_ns);
+}
+
+/* The request stays in hand, whole: what it wrote already is written again. */
+static void stall(struct virtio_blk *b, struct virtq *q)
+{
+    b->retry = false;
+    b->stalled = true;
+    b->stalled_epoch = q->epoch;
+    if (b->vdev.env.disk_full)
+        b->vdev.env.disk_full(b->vdev.env.opaque, b->vdev.name);
 }
 
 static void handle(struct virtio_blk *b, struct virtq *q)
 {
-    struct virtio_blk_outhdr h;
+    struct virtio_blk_outhdr *h = &b->header;
     struct virtq_chain *c = &b->chain;
     uint8_t status = VIRTIO_BLK_S_OK;
-    const uint64_t began = begin(b);
     int r;
 
-    if (virtq_copy_from(c, 0, &h, sizeof h) < sizeof h || c->in_bytes == 0) {
+    begin(b);
+    if (!b->stalled && (virtq_copy_from(c, 0, h, sizeof *h) < sizeof *h || c->in_bytes == 0)) {
         virtq_break(q, "disk request without a header or a status byte");
         return;
     }
-    r = do_request(b, le32toh(h.type), le64toh(h.sector));
+    r = do_request(b, le32toh(h->type), le64toh(h->sector));
+    if (r == -ENOSPC) {
+        stall(b, q);
+        return;
+    }
+    b->stalled = false;
     if (r < 0) {
         status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
         count(&b->errors, 1);
     }
     if (b->op < DISK_OPS)
-        latency_add(&b->latency[b->op], vclock_now_ns(b->vdev.env.clock) - began);
+        latency_add(&b->latency[b->op], vclock_now_ns(b->vdev.env.clock) - b->began_ns);
     virtq_copy_to(q, c, c->in_bytes - 1u, &status, 1); /* also says that the data has changed */
     virtq_push(q, c->head, c->in_bytes);
     show_if_due(b, (uint64_t)c->in_bytes + c->out_bytes);
+}
+
+/* Tries the request in hand again if somebody asked for it. True: nothing behind it may pass. */
+static bool still_stalled(struct virtio_blk *b, struct virtq *q)
+{
+    if (b->stalled && b->stalled_epoch != q->epoch)
+        b->stalled = false; /* the queue was reset: it is not a request any more */
+    if (b->stalled && atomic_exchange(&b->retry, false))
+        handle(b, q);
+    return b->stalled;
+}
+
+void virtio_blk_retry(struct virtio_blk *b)
+{
+    b->retry = true;
+    virtio_kick(&b->vdev, 0);
 }
 
 static unsigned blk_queue_notify(struct virtio_dev *d, unsigned qi, unsigned budget)
@@ -320,7 +362,7 @@ static unsigned blk_queue_notify(struct virtio_dev *d, unsigned qi, unsigned bud
     struct virtq *q = &d->queue[qi].vq;
     unsigned n = 0;
 
-    while (n < budget && !virtio_must_stop(d) && virtq_has_work(q) && !limit_holds(b) &&
+    while (!still_stalled(b, q) && n < budget && !virtio_must_stop(d) && virtq_has_work(q) && !limit_holds(b) &&
            virtq_pop(q, &b->chain)) {
         handle(b, q);
         n++;
@@ -369,6 +411,7 @@ static void blk_reset(struct virtio_dev *d)
     b->write_back = true;
     b->unshown_bytes = b->unshown_ns = 0;
     b->held_since_ns = 0;
+    b->stalled = false;
 }
 
 static const struct virtio_ops blk_ops = {

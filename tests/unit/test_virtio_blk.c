@@ -3,11 +3,14 @@
  * virtio-blk through PCI registers and rings: every request, hostile ones, limits by a manual
  * clock, the disk's own thread, resets during I/O and a guest that rewrites its rings meanwhile.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,6 +32,39 @@ enum {
 #define F_ALL (F_BASE | 1ull << VIRTIO_RING_F_EVENT_IDX | 1ull << VIRTIO_RING_F_INDIRECT_DESC | \
                1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_CONFIG_WCE)
 
+/* The host's answers to writes and syncs, in place of the C library's functions: 0, or the errno
+ * that it gives after `host_room` more bytes. */
+static int host_write_error, host_sync_error;
+static size_t host_room;
+
+ssize_t pwritev(int fd, const struct iovec *v, int n, off_t off)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += v[i].iov_len;
+    if (host_write_error && sum > host_room) {
+        struct iovec part = {.iov_base = v->iov_base, .iov_len = host_room < v->iov_len ? host_room : v->iov_len};
+
+        if (part.iov_len) { /* as a real host: a short write first */
+            host_room -= part.iov_len;
+            return syscall(SYS_pwritev, fd, &part, 1, off, 0);
+        }
+        errno = host_write_error;
+        return -1;
+    }
+    return syscall(SYS_pwritev, fd, v, n, off, 0);
+}
+
+int fdatasync(int fd)
+{
+    if (host_sync_error) {
+        errno = host_sync_error;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
 struct machine {
     struct rig r;
     struct virtio_blk *blk;
@@ -46,6 +82,8 @@ static void machine_init(struct machine *m, enum disk_mode mode, bool thread)
     int fd;
 
     memset(m, 0, sizeof *m);
+    host_write_error = host_sync_error = 0;
+    host_room = 0;
     strcpy(m->path, "/tmp/ruche-blk-XXXXXX");
     fd = mkstemp(m->path);
     assert_true(fd >= 0);
@@ -405,6 +443,99 @@ static void blk_a_batch_takes_one_interrupt(void **state)
     assert_in_range(m->r.msis, 1, 2); /* two, if the host was slow */
 }
 
+/* ---- no room on the host ---- */
+
+static bool completed(struct machine *m)
+{
+    uint32_t id, len;
+
+    rig_step(&m->r);
+    return drv_used(&m->d, 0, &id, &len);
+}
+
+static void blk_write_without_room_waits_and_is_done_when_there_is(void **state)
+{
+    struct machine *m = *state;
+    uint8_t got[1024];
+    struct disk_stats s;
+
+    start(m, F_ALL);
+    memset(data(m), 0xab, 1024);
+    host_write_error = ENOSPC;
+    host_room = 512; /* the first half goes */
+    assert_int_equal(request(m, VIRTIO_BLK_T_OUT, 9, 1024, false), -1);
+    assert_int_equal(status(m), 0xee);
+    assert_int_equal(m->r.fulls, 1);
+    drv_kick(&m->d, 0); /* a guest that knocks changes nothing */
+    assert_false(completed(m));
+    virtio_blk_retry(m->blk); /* still full */
+    assert_false(completed(m));
+    assert_int_equal(m->r.fulls, 2);
+    host_write_error = EDQUOT;
+    virtio_blk_retry(m->blk);
+    assert_false(completed(m));
+    assert_int_equal(m->r.fulls, 3);
+    host_write_error = 0;
+    virtio_blk_retry(m->blk);
+    assert_true(completed(m));
+    assert_int_equal(status(m), VIRTIO_BLK_S_OK);
+    on_host(m, 9 * 512, got, sizeof got);
+    assert_memory_equal(got, data(m), sizeof got);
+    s = stats(m);
+    assert_int_equal(s.wr_reqs, 1);
+    assert_int_equal(s.wr_bytes, 1024);
+    assert_int_equal(s.errors, 0);
+    assert_int_equal(s.latency[DISK_WRITE].count, 1);
+    assert_int_equal(m->r.errors, 0);
+}
+
+static void blk_requests_behind_one_without_room_keep_their_order(void **state)
+{
+    struct machine *m = *state;
+
+    start(m, F_ALL);
+    host_write_error = ENOSPC;
+    assert_int_equal(request(m, VIRTIO_BLK_T_OUT, 9, 512, false), -1);
+    assert_int_equal(request(m, VIRTIO_BLK_T_FLUSH, 0, 0, false), -1); /* overwrites the header */
+    assert_int_equal(stats(m).flush_reqs, 0);
+    host_write_error = 0;
+    virtio_blk_retry(m->blk);
+    assert_true(completed(m));
+    assert_true(completed(m));
+    assert_int_equal(stats(m).wr_reqs, 1);
+    assert_int_equal(stats(m).flush_reqs, 1);
+    assert_int_equal(stats(m).errors, 0);
+}
+
+static void blk_reset_drops_the_request_without_room(void **state)
+{
+    struct machine *m = *state;
+
+    start(m, F_ALL);
+    host_write_error = ENOSPC;
+    assert_int_equal(request(m, VIRTIO_BLK_T_OUT, 9, 512, false), -1);
+    start(m, F_ALL);
+    host_write_error = 0;
+    assert_int_equal(request(m, VIRTIO_BLK_T_IN, 7, 512, true), VIRTIO_BLK_S_OK);
+    assert_int_equal(*(uint32_t *)data(m), 7);
+    assert_int_equal(stats(m).wr_reqs, 0);
+    virtio_blk_retry(m->blk); /* nothing to do */
+    assert_false(completed(m));
+}
+
+/* The kernel forgets what a sync could not write: a second attempt would lie. */
+static void blk_failed_sync_is_an_error_for_ever_even_for_want_of_room(void **state)
+{
+    struct machine *m = *state;
+
+    start(m, F_ALL);
+    host_sync_error = ENOSPC;
+    assert_int_equal(request(m, VIRTIO_BLK_T_FLUSH, 0, 0, false), VIRTIO_BLK_S_IOERR);
+    host_sync_error = 0;
+    assert_int_equal(request(m, VIRTIO_BLK_T_FLUSH, 0, 0, false), VIRTIO_BLK_S_IOERR);
+    assert_int_equal(m->r.fulls, 0);
+}
+
 /* ---- limits ---- */
 
 /* How many requests of `bytes` pass in `seconds` of guest time, if the guest always has more. */
@@ -679,6 +810,10 @@ int main(void)
         T(blk_write_back_switch_is_a_register_when_negotiated),
         T(blk_request_without_header_or_status_breaks_the_device),
         T(blk_a_batch_takes_one_interrupt),
+        T(blk_write_without_room_waits_and_is_done_when_there_is),
+        T(blk_requests_behind_one_without_room_keep_their_order),
+        T(blk_reset_drops_the_request_without_room),
+        T(blk_failed_sync_is_an_error_for_ever_even_for_want_of_room),
         T(blk_iops_limit_is_exact),
         T(blk_byte_limit_is_exact),
         T(blk_raised_limit_acts_at_once),

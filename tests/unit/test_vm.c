@@ -29,7 +29,7 @@ enum script { RUN_FOREVER, TRIPLE_FAULT, HALT_AT_ONCE, STORM, FAIL_RUN, FAIL_NEW
 
 static struct {
     enum script script;
-    _Atomic unsigned vms, vcpus, runs, pauses, resumes, boots;
+    _Atomic unsigned vms, vcpus, runs, pauses, resumes, boots, retries;
     const struct board_env *env;
     struct board_env env_copy;
     _Atomic int storm_left;
@@ -296,10 +296,16 @@ static unsigned bd_disks(struct board *b, struct disk_stats *out, unsigned max)
     return 0;
 }
 
+static void bd_retry(struct board *b)
+{
+    (void)b;
+    fake.retries++;
+}
+
 static const struct board_ops fake_board = {
     .new = bd_new, .free = bd_free, .reset = bd_reset, .irqchip = bd_irqchip, .acpi = bd_acpi,
     .console_in = bd_console_in, .power_button = bd_button, .balloon_get = bd_balloon,
-    .disks = bd_disks,
+    .disks = bd_disks, .retry = bd_retry,
 };
 
 /* --- no kernel ------------------------------------------------------------------- */
@@ -368,7 +374,7 @@ static void rig_up(struct rig *r, enum script s, unsigned vcpus)
 
     memset(r, 0, sizeof *r);
     fake.script = s;
-    fake.runs = fake.pauses = fake.resumes = fake.boots = 0;
+    fake.runs = fake.pauses = fake.resumes = fake.boots = fake.retries = 0;
     vm_config_init(&c, "t");
     c.vcpus = vcpus;
     c.memory_bytes = 4 << 20;
@@ -406,6 +412,37 @@ static void started(struct rig *r, enum script s, unsigned vcpus)
 }
 
 /* --- tests ------------------------------------------------------------------------ */
+
+static void vm_whose_disk_has_no_room_is_paused_and_tried_again_by_resume(void **state)
+{
+    struct rig r;
+    struct err e = {0};
+
+    (void)state;
+    started(&r, RUN_FOREVER, 1);
+    fake.env->disk_full(fake.env->opaque, "vda");
+    assert_true(wait_state(&r, VM_PAUSED));
+    assert_non_null(strstr(r.text, "storage of vda is full"));
+    assert_non_null(strstr(r.text, "`resume t`"));
+    assert_string_equal(vm_reason(r.vm), r.text);
+    assert_int_equal(fake.retries, 0);
+    r.text[0] = '\0';
+    fake.env->disk_full(fake.env->opaque, "vdb"); /* a second disk: told, too */
+    for (int i = 0; i < 100 && !r.events[VM_EVENT_DEVICE]; i++)
+        loop_step(r.loop, 10);
+    assert_non_null(strstr(r.text, "storage of vdb is full"));
+    assert_int_equal(vm_resume(r.vm, &e), 0);
+    fake.env->disk_full(fake.env->opaque, "vda"); /* still full, while the job goes on */
+    assert_true(wait_state(&r, VM_PAUSED));
+    assert_int_equal(fake.retries, 1);
+    assert_int_equal(vm_resume(r.vm, &e), 0);
+    assert_true(wait_state(&r, VM_RUNNING));
+    assert_string_equal(vm_reason(r.vm), "");
+    assert_int_equal(vm_pause(r.vm, &e), 0); /* a person's pause has no reason */
+    assert_true(wait_state(&r, VM_PAUSED));
+    assert_string_equal(vm_reason(r.vm), "");
+    rig_down(&r);
+}
 
 static int ask(struct vm *vm, int what, struct err *e)
 {
@@ -690,6 +727,7 @@ static void histogram_percentiles_bound_what_was_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vm_whose_disk_has_no_room_is_paused_and_tried_again_by_resume),
         cmocka_unit_test(every_request_in_every_state_does_what_the_table_says),
         cmocka_unit_test(a_busy_vm_refuses_a_second_request),
         cmocka_unit_test(a_failed_start_leaves_it_new_and_says_why),

@@ -45,6 +45,7 @@ struct rig {
     _Atomic unsigned resets, hard_resets;
     _Atomic unsigned errors;
     char error[128]; /* the last one */
+    _Atomic unsigned fulls; /* env.disk_full was called */
 };
 
 static inline void rig_wire(void *opaque, unsigned n, int level)
@@ -80,6 +81,14 @@ static inline void rig_error(void *opaque, const char *device, const char *what)
     r->errors++;
 }
 
+static inline void rig_full(void *opaque, const char *disk)
+{
+    struct rig *r = opaque;
+
+    (void)disk;
+    r->fulls++;
+}
+
 static inline struct irq_wire rig_irq(struct rig *r)
 {
     return (struct irq_wire){.set = rig_wire, .opaque = r, .n = RIG_GSI};
@@ -107,7 +116,8 @@ static inline int rig_init(struct rig *r, uint64_t mem_bytes)
     };
     r->pci = pci_new(&pe, NULL);
     r->env = (struct virtio_env){
-        .mem = r->mem, .io = r->loop, .clock = r->clock, .opaque = r, .device_error = rig_error};
+        .mem = r->mem, .io = r->loop, .clock = r->clock, .opaque = r, .device_error = rig_error,
+        .disk_full = rig_full};
     return r->pci ? 0 : -1;
 }
 
