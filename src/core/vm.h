@@ -138,6 +138,7 @@ struct vcpu_stats {
 };
 
 struct vm_stats {
+    uint64_t sampled_ns; /* CLOCK_MONOTONIC */
     double interval_s; /* what the fractions and rates are over */
     unsigned vcpus;
     struct vcpu_stats vcpu[VM_VCPUS_MAX];

@@ -201,6 +201,7 @@ void vm_sample(struct vm *vm)
 
     vm->stats->vcpus = vm->nvcpus;
     vm->stats->interval_s = seconds;
+    vm->stats->sampled_ns = now;
     vm->sample_ns = now;
     if (vm_rebuilding(vm))
         sample_down(vm);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * detail: everything about one guest: its history as a graph, the time ledger of its vCPUs,
- * exits, memory, disks, links, and what happened to it. In two columns where there is room.
+ * detail: everything about one guest: its history as graphs, the time ledger of its vCPUs,
+ * exits, memory, disks, links, and what happened to it. In two columns where there is room; on a
+ * tall screen the graphs grow, on a short one it scrolls.
  */
 #define NCURSES_WIDECHAR 1
 #include "ui/ui_internal.h"
 
 #include "core/units.h"
-#include "ui/graph.h"
 
 #include <curses.h>
 #include <math.h>
@@ -15,12 +15,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRAPH_COLS = 256, GRAPH_ROWS = 12 };
+enum { WIDE = 112, WHEEL = 3 };
 
 struct detail {
     struct view v;
     unsigned id;
+    int scroll;     /* rows that are above */
+    int rows, page; /* of the last frame: all, and those that fit */
 };
+
+static void clamp(struct detail *d)
+{
+    int max = d->rows > d->page ? d->rows - d->page : 0;
+
+    d->scroll = d->scroll > max ? max : d->scroll < 0 ? 0 : d->scroll;
+}
+
+/* What is not seen, said in the last row. */
+static void draw_more(const struct detail *d, struct area a)
+{
+    int below = d->rows - d->page - d->scroll;
+    char text[64];
+
+    if (below)
+        snprintf(text, sizeof text, " PgDn: %d rows more%s ", below, d->scroll ? ", PgUp" : "");
+    else
+        snprintf(text, sizeof text, " PgUp: %d rows above ", d->scroll);
+    draw_right(a.y + a.h - 1, a.x, a.w - 1, ROLE_SELECT, text);
+}
 
 static void draw_title(struct row *r, struct area a)
 {
@@ -61,48 +83,14 @@ static int draw_sched(struct row *r, struct area a)
     return 1;
 }
 
-/* The graph of its CPU time, with what it was entitled to as a mark in each column. */
-static int draw_cpu(struct ui *u, struct row *r, struct area a)
+static unsigned count_events(struct ui *u, const struct row *r)
 {
-    float v[GRAPH_COLS * 2];
-    wchar_t *out = calloc((size_t)GRAPH_COLS * GRAPH_ROWS, sizeof *out);
-    int w = a.w - 8 > GRAPH_COLS ? GRAPH_COLS : a.w - 8, h = a.h - 1 > GRAPH_ROWS ? GRAPH_ROWS : a.h - 1, n;
-    double max = r->vcpus < u->model.cpus ? r->vcpus : u->model.cpus;
+    struct events *ev = session_events(u->session);
+    unsigned n = 0;
 
-    panel_rule(a.y, a.x, a.w, "CPU, percent of one host CPU");
-    n = w * graph_per_cell(draw_graph());
-    if (out && w > 4 && h > 0) {
-        past_get(u->model.history, r->id, HIST_CPU, u->scroll_back, n, v);
-        graph_area(draw_graph(), v, n, max, w, h, out);
-        for (int y = 0; y < h; y++)
-            draw_cells(a.y + 1 + y, a.x + 7, w, ROLE_GUEST + (enum role)r->color, out + y * w);
-        draw_fmt(a.y + 1, a.x, 7, ROLE_DIM, "%5.0f%%", max * 100);
-        if (h > 1)
-            draw_fmt(a.y + h, a.x, 7, ROLE_DIM, "%5d%%", 0);
-    }
-    free(out);
-    return h + 1;
-}
-
-static int draw_disks(struct ui *u, struct row *r, struct area a)
-{
-    const struct vm_stats *st = model_stats(&u->model, r->g);
-    char rd[UNITS_TEXT], wr[UNITS_TEXT], cap[UNITS_TEXT];
-    int y = a.y + 1;
-
-    if (!st->ndisks)
-        return 0;
-    panel_rule(a.y, a.x, a.w, "disks");
-    for (unsigned i = 0; i < st->ndisks && y < a.y + a.h; i++) {
-        const struct disk_stats *d = &st->disks[i];
-
-        draw_fmt(y++, a.x + 1, a.w - 2, d->errors ? ROLE_BAD : ROLE_TEXT,
-                 "%-5s %6s%s  read %s in %llu  wrote %s in %llu  errors %llu", d->name,
-                 units_fmt_size(cap, d->capacity_bytes), d->readonly ? " ro" : "", units_fmt_size(rd, d->rd_bytes),
-                 (unsigned long long)d->rd_reqs, units_fmt_size(wr, d->wr_bytes), (unsigned long long)d->wr_reqs,
-                 (unsigned long long)d->errors);
-    }
-    return y - a.y;
+    for (uint64_t i = events_last(ev); i && events_get(ev, i); i--)
+        n += strcmp(events_get(ev, i)->guest, r->name) == 0;
+    return n;
 }
 
 static int draw_events(struct ui *u, struct row *r, struct area a)
@@ -126,51 +114,131 @@ static int draw_events(struct ui *u, struct row *r, struct area a)
     return y - a.y;
 }
 
-/* Sections one below the other, from row `at` on; rows used. */
-static int left_half(struct ui *u, struct row *r, struct area a)
-{
-    int y = a.y, end = a.y + a.h, graph = a.h / 4 < 4 ? 4 : a.h / 4 > 9 ? 9 : a.h / 4;
+/* The sections. Each has rows that it needs, and may make use of more. */
 
-    y += draw_cpu(u, r, (struct area){y, a.x, graph, a.w});
-    if (y < end)
-        y += panel_vcpus(u, r, (struct area){y, a.x, end - y, a.w});
-    if (y < end)
-        y += panel_memory(u, r, (struct area){y, a.x, end - y, a.w});
-    return y - a.y;
+static int cpu(struct ui *u, struct row *r, struct area a)
+{
+    return panel_history(u, r, HIST_CPU, "CPU (line: entitled)", a);
 }
 
-static int right_half(struct ui *u, struct row *r, struct area a)
+static int memory_history(struct ui *u, struct row *r, struct area a)
 {
-    int y = a.y, end = a.y + a.h;
+    return panel_history(u, r, HIST_MEMORY, "resident memory", a);
+}
 
-    y += panel_exits(u, r, (struct area){y, a.x, end - y, a.w});
-    if (y + 1 < end)
-        y += draw_disks(u, r, (struct area){y, a.x, end - y, a.w});
-    if (y + 1 < end)
-        y += draw_events(u, r, (struct area){y, a.x, end - y, a.w});
-    return y - a.y;
+static int exit_history(struct ui *u, struct row *r, struct area a)
+{
+    return panel_history(u, r, HIST_EXITS, "exits a second", a);
+}
+
+enum section { CPU, VCPUS, MEMORY, MEMORY_HISTORY, EXITS, EXIT_HISTORY, DISKS, NETS, EVENTS, SECTIONS };
+
+static const struct {
+    int (*draw)(struct ui *u, struct row *r, struct area a);
+    int most; /* rows that it can make use of; 0: only those that it needs */
+} sections[SECTIONS] = {
+    [CPU] = {cpu, 13},
+    [VCPUS] = {panel_vcpus, 0},
+    [MEMORY] = {panel_memory, 0},
+    [MEMORY_HISTORY] = {memory_history, 11},
+    [EXITS] = {panel_exits, 0},
+    [EXIT_HISTORY] = {exit_history, 11},
+    [DISKS] = {panel_disks, 0},
+    [NETS] = {panel_nets, 0},
+    [EVENTS] = {draw_events, EVENTS_KEPT},
+};
+
+static int rows_needed(struct ui *u, struct row *r, enum section s)
+{
+    unsigned events = s == EVENTS ? count_events(u, r) : 0;
+
+    switch (s) {
+    case CPU: case MEMORY_HISTORY: case EXIT_HISTORY:
+        return 4;
+    case VCPUS:
+        return 2 + (int)r->vcpus;
+    case MEMORY:
+        return panel_memory_rows();
+    case EXITS:
+        return panel_exits_rows(u, r);
+    case DISKS:
+        return panel_disks_rows(r);
+    case NETS:
+        return panel_nets_rows(r);
+    default:
+        return 1 + (int)(events < 4 ? events : 4);
+    }
+}
+
+struct column {
+    enum section s[SECTIONS];
+    int n, rows[SECTIONS];
+};
+
+/* Gives each section its rows; what is left of `h` goes to those that can make use of it. */
+static int plan(struct ui *u, struct row *r, struct column *c, int h)
+{
+    int used = 0;
+    bool more = true;
+
+    for (int i = 0; i < c->n; i++)
+        used += c->rows[i] = rows_needed(u, r, c->s[i]);
+    while (used < h && more) {
+        more = false;
+        for (int i = 0; i < c->n && used < h; i++) {
+            if (c->rows[i] < sections[c->s[i]].most) {
+                c->rows[i]++;
+                used++;
+                more = true;
+            }
+        }
+    }
+    return used;
+}
+
+static void draw_column(struct ui *u, struct row *r, const struct column *c, struct area body, int scroll)
+{
+    int y = body.y - scroll;
+
+    for (int i = 0; i < c->n; y += c->rows[i++])
+        if (c->rows[i] && y < body.y + body.h && y + c->rows[i] > body.y)
+            sections[c->s[i]].draw(u, r, (struct area){y, body.x, c->rows[i], body.w});
+}
+
+/* One column or two, from row `scroll` on. */
+static void draw_body(struct detail *d, struct row *r, struct area a)
+{
+    struct ui *u = d->v.ui;
+    bool wide = a.w >= WIDE;
+    struct column left = {{CPU, VCPUS, MEMORY, MEMORY_HISTORY}, 4, {0}}, right = {{EXITS, EXIT_HISTORY, DISKS, NETS, EVENTS}, 5, {0}},
+                  all = {{CPU, VCPUS, EXITS, DISKS, NETS, MEMORY, MEMORY_HISTORY, EXIT_HISTORY, EVENTS}, 9, {0}};
+    int half = wide ? (a.w - 2) / 2 : a.w, rows = plan(u, r, wide ? &left : &all, a.h);
+    int other = wide ? plan(u, r, &right, a.h) : 0;
+
+    d->page = a.h;
+    d->rows = rows > other ? rows : other;
+    clamp(d);
+    draw_clip(a);
+    draw_column(u, r, wide ? &left : &all, (struct area){a.y, a.x, a.h, half}, d->scroll);
+    if (wide)
+        draw_column(u, r, &right, (struct area){a.y, a.x + half + 2, a.h, a.w - half - 2}, d->scroll);
+    draw_unclip();
+    if (d->rows > a.h)
+        draw_more(d, a);
 }
 
 static void draw(struct view *v, struct area a)
 {
     struct detail *d = (struct detail *)v;
     struct row *r = model_row(&v->ui->model, d->id);
-    int half = (a.w - 2) / 2, y = a.y;
 
     if (!r) {
         draw_text(a.y + 1, a.x + 2, a.w - 2, ROLE_DIM, "this guest was removed; Escape goes back");
         return;
     }
-    draw_title(r, (struct area){y++, a.x, 1, a.w});
-    y += draw_sched(r, (struct area){y, a.x, 1, a.w});
-    if (a.w >= 110) {
-        left_half(v->ui, r, (struct area){y, a.x, a.y + a.h - y, half});
-        right_half(v->ui, r, (struct area){y, a.x + half + 2, a.y + a.h - y, a.w - half - 2});
-        return;
-    }
-    y += left_half(v->ui, r, (struct area){y, a.x, a.y + a.h - y, a.w});
-    if (y + 2 < a.y + a.h)
-        right_half(v->ui, r, (struct area){y, a.x, a.y + a.h - y, a.w});
+    draw_title(r, (struct area){a.y, a.x, 1, a.w});
+    draw_sched(r, (struct area){a.y + 1, a.x, 1, a.w});
+    draw_body(d, r, (struct area){a.y + 2, a.x, a.h - 2, a.w});
 }
 
 /* The next or the last guest, without going back. */
@@ -181,16 +249,47 @@ static void go(struct detail *d, int step)
     for (unsigned i = 0; i < m->n; i++) {
         if (m->rows[i].id == d->id) {
             d->id = m->rows[(i + m->n + (unsigned)(step + (int)m->n)) % m->n].id;
+            d->scroll = 0;
             table_select(d->v.ui->table, d->id);
             return;
         }
     }
 }
 
+static bool scroll_key(struct detail *d, const struct key *k)
+{
+    int page = d->page > 2 ? d->page - 1 : 1;
+
+    if ((k->special && k->code == KEY_NPAGE) || (!k->special && k->code == ' '))
+        d->scroll += page;
+    else if (k->special && k->code == KEY_PPAGE)
+        d->scroll -= page;
+    else if (k->special && k->code == KEY_HOME)
+        d->scroll = 0;
+    else if ((k->special && k->code == KEY_END) || (!k->special && k->code == 'G'))
+        d->scroll = d->rows;
+    else
+        return false;
+    clamp(d);
+    return true;
+}
+
+static bool on_mouse(struct view *v, const struct mouse *m)
+{
+    struct detail *d = (struct detail *)v;
+
+    if (m->button == 64 || m->button == 65)
+        d->scroll += m->button == 64 ? -WHEEL : WHEEL;
+    clamp(d);
+    return true;
+}
+
 static bool key(struct view *v, const struct key *k)
 {
     struct detail *d = (struct detail *)v;
 
+    if (scroll_key(d, k))
+        return true;
     if ((k->special && (k->code == KEY_LEFT || k->code == KEY_UP)) || (!k->special && (k->code == 'k' || k->code == 'h')))
         go(d, -1);
     else if ((k->special && (k->code == KEY_RIGHT || k->code == KEY_DOWN)) || (!k->special && (k->code == 'j' || k->code == 'l')))
@@ -207,12 +306,13 @@ static void detail_free(struct view *v)
     free(v);
 }
 
-static const struct key_help help[] = {{"up down j k", "the guest before, the next"}, {"a", "its console"},
+static const struct key_help help[] = {{"up down j k", "the guest before, the next"}, {"PgUp PgDn Home G", "scroll"}, {"a", "its console"},
                                        {"p", "pause, resume"}, {"+ - s", "share"}, {"K R", "stop, reset (asks)"},
                                        {"w", "what is this number?"}, {"[ ] 0", "look back in time, forth, now"},
                                        {NULL, NULL}};
 
-static const struct view_ops detail_ops = {.name = "one guest", .keys = help, .draw = draw, .key = key, .free = detail_free};
+static const struct view_ops detail_ops = {.name = "one guest", .keys = help, .draw = draw, .key = key, .mouse = on_mouse,
+                                           .free = detail_free};
 
 struct view *detail_new(struct ui *u, unsigned id)
 {

@@ -73,8 +73,9 @@ static const struct glyphs ascii_glyphs = {
 static struct {
     enum draw_theme theme;
     enum draw_graph graph, best;
-    bool ascii, colors;
+    bool ascii, colors, clipped;
     int ncolors;
+    struct area clip;
 } the_draw;
 
 static bool light_background(void)
@@ -169,12 +170,32 @@ static void look_of(enum role r, int *fg, attr_t *attr)
     *attr = l->attr;
 }
 
+void draw_clip(struct area a)
+{
+    the_draw.clip = a;
+    the_draw.clipped = true;
+}
+
+void draw_unclip(void)
+{
+    the_draw.clipped = false;
+}
+
+static bool visible(int y, int x)
+{
+    const struct area *a = &the_draw.clip;
+
+    if (y < 0 || x < 0 || y >= LINES || x >= COLS)
+        return false;
+    return !the_draw.clipped || (y >= a->y && y < a->y + a->h && x >= a->x && x < a->x + a->w);
+}
+
 static void put(int y, int x, const wchar_t *c, int fg, int bg, attr_t attr)
 {
     cchar_t cell;
     int pair = the_draw.ncolors && (fg >= 0 || bg >= 0) ? alloc_pair(fg, bg) : 0;
 
-    if (y < 0 || x < 0 || y >= LINES || x >= COLS || setcchar(&cell, c, attr, 0, &pair) == ERR)
+    if (!visible(y, x) || setcchar(&cell, c, attr, 0, &pair) == ERR)
         return;
     mvadd_wch(y, x, &cell);
 }
@@ -313,6 +334,6 @@ void draw_box(struct area a, enum role r, bool heavy, const char *title)
 
 void draw_highlight(int y, int x, int w)
 {
-    if (y >= 0 && y < LINES && x < COLS)
+    if (visible(y, x))
         mvchgat(y, x, w, A_REVERSE, 0, NULL);
 }

@@ -61,6 +61,10 @@ const char *draw_graph_name(enum draw_graph g);
 const struct glyphs *draw_glyphs(void);
 bool draw_is_ascii(void);
 
+/* Nothing is drawn outside of `a` until draw_unclip: for what is scrolled. */
+void draw_clip(struct area a);
+void draw_unclip(void);
+
 /* All clip to the screen; text also to `w` columns. Invalid or control characters become '?'.
  * Return columns used. */
 int draw_text(int y, int x, int w, enum role r, const char *utf8);

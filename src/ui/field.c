@@ -140,16 +140,51 @@ static double mips_value(const struct row *r)
     return r->mips;
 }
 
-static void io_text(const struct row *r, char out[FIELD_TEXT])
+static void bytes(char out[FIELD_TEXT], double v)
 {
     char n[UNITS_TEXT];
 
-    snprintf(out, FIELD_TEXT, "%s", isnan(r->io_rate) ? unknown : units_fmt_size(n, (uint64_t)r->io_rate));
+    snprintf(out, FIELD_TEXT, "%s", isnan(v) ? unknown : units_fmt_size(n, (uint64_t)v));
 }
 
-static double io_value(const struct row *r)
+static double rd_value(const struct row *r)
 {
-    return r->io_rate;
+    return r->up ? rates_disks(&r->io, RATE_RD_BYTES) : NAN;
+}
+
+static double wr_value(const struct row *r)
+{
+    return r->up ? rates_disks(&r->io, RATE_WR_BYTES) : NAN;
+}
+
+static double rx_value(const struct row *r)
+{
+    return r->up ? rates_nets(&r->io, RATE_RX_BYTES) : NAN;
+}
+
+static double tx_value(const struct row *r)
+{
+    return r->up ? rates_nets(&r->io, RATE_TX_BYTES) : NAN;
+}
+
+static void rd_text(const struct row *r, char out[FIELD_TEXT])
+{
+    bytes(out, rd_value(r));
+}
+
+static void wr_text(const struct row *r, char out[FIELD_TEXT])
+{
+    bytes(out, wr_value(r));
+}
+
+static void rx_text(const struct row *r, char out[FIELD_TEXT])
+{
+    bytes(out, rx_value(r));
+}
+
+static void tx_text(const struct row *r, char out[FIELD_TEXT])
+{
+    bytes(out, tx_value(r));
 }
 
 static void exits_text(const struct row *r, char out[FIELD_TEXT])
@@ -189,7 +224,7 @@ static const struct field fields[FIELDS] = {
     [FIELD_CPU_GRAPH] = {"cpu.graph", "CPU", 16, true, true, 4, NULL, cpu_value,
                          "CPU% over the last moments, the newest at the right; full height is all its vCPUs busy.",
                          "as CPU%", "one sample each interval, a quarter of an hour kept"},
-    [FIELD_ENTITLED] = {"entitled", "ENTL%", 6, false, false, 6, entitled_text, entitled_value,
+    [FIELD_ENTITLED] = {"entitled", "ENTL%", 6, false, false, 5, entitled_text, entitled_value,
                         "What share, cap and demand say that it should get; compare with CPU%.",
                         "its share / shares of all that want to run, of the lab's CPUs; not more than its cap or demand",
                         "the governor, mean over the last interval"},
@@ -199,31 +234,37 @@ static const struct field fields[FIELDS] = {
     [FIELD_SHARE] = {"share", "SHARE", 5, false, false, 0, share_text, share_value,
                      "Its weight when guests compete: 200 gets twice what 100 gets. Change it with + and -.", "",
                      "the lab file, `share`"},
-    [FIELD_CAP] = {"cap", "CAP", 5, false, false, 12, cap_text, cap_value,
+    [FIELD_CAP] = {"cap", "CAP", 5, false, false, 14, cap_text, cap_value,
                    "The most it may use, in percent of one host CPU, even if nobody else wants it.", "",
                    "the lab file, `cap`"},
-    [FIELD_MEM_BAR] = {"mem.bar", "MEM", 8, true, true, 8, NULL, mem_value,
+    [FIELD_MEM_BAR] = {"mem.bar", "MEM", 8, true, true, 12, NULL, mem_value,
                        "Memory that it has touched, of what it was given.", "resident / configured",
                        "pages of its memory that the host has mapped"},
     [FIELD_MEM] = {"mem", "used/mem", 11, false, false, 2, mem_text, mem_value,
                    "Memory that it has touched and has not given back / what it was given.", "",
                    "pages of its memory that the host has mapped"},
-    [FIELD_READY] = {"ready", "RDY%", 5, false, false, 9, ready_text, ready_value,
+    [FIELD_READY] = {"ready", "RDY%", 5, false, false, 10, ready_text, ready_value,
                      "Time that its vCPUs wanted a host CPU and did not get one.",
                      "sum of `ready` of its vCPUs / their number", "run-queue delay in /proc/self/task/*/schedstat"},
     [FIELD_MIPS] = {"mips", "MIPS", 5, false, false, 11, mips_text, mips_value,
                     "Guest instructions, million per second. Known on the software CPU only.",
                     "instructions retired in the last interval / its length", "the software CPU's counters"},
-    [FIELD_IO] = {"io", "IO B/s", 6, false, false, 10, io_text, io_value, "Bytes read and written by its disks.",
-                  "bytes in the last interval / its length", "virtio-blk"},
+    [FIELD_RD] = {"rd", "RD/s", 6, false, false, 6, rd_text, rd_value, "Bytes a second that it reads from its disks.",
+                  "bytes of the last interval / its length, all disks", "virtio-blk"},
+    [FIELD_WR] = {"wr", "WR/s", 6, false, false, 7, wr_text, wr_value, "Bytes a second that it writes to its disks.",
+                  "bytes of the last interval / its length, all disks", "virtio-blk"},
+    [FIELD_RX] = {"rx", "RX/s", 6, false, false, 8, rx_text, rx_value, "Bytes a second that it receives on its links.",
+                  "bytes of the last interval / its length, all links", "the lab's switches"},
+    [FIELD_TX] = {"tx", "TX/s", 6, false, false, 9, tx_text, tx_value, "Bytes a second that it sends on its links.",
+                  "bytes of the last interval / its length, all links", "the lab's switches"},
     [FIELD_EXITS] = {"exits", "EXIT/s", 7, false, false, 0, exits_text, exits_value,
                      "How often a second the guest stopped running because this program had to do something for it.",
                      "exits in the last interval / its length", "counted at each exit, by reason"},
-    [FIELD_EXIT_GRAPH] = {"exits.graph", "EXITS", 12, true, true, 13, NULL, exits_value,
+    [FIELD_EXIT_GRAPH] = {"exits.graph", "EXITS", 12, true, true, 16, NULL, exits_value,
                           "EXIT/s over the last moments; the scale is the highest of the graph.", "as EXIT/s", ""},
-    [FIELD_UPTIME] = {"uptime", "UP", 6, false, false, 7, uptime_text, uptime_value,
+    [FIELD_UPTIME] = {"uptime", "UP", 6, false, false, 13, uptime_text, uptime_value,
                       "Guest time since its start; stands still while it is paused.", "", "its clock"},
-    [FIELD_GROUP] = {"group", "GROUP", 8, true, false, 14, group_text, NULL,
+    [FIELD_GROUP] = {"group", "GROUP", 8, true, false, 15, group_text, NULL,
                      "Its group: `@group` in a command names all guests of it.", "", "the lab file"},
 };
 

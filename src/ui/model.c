@@ -4,6 +4,7 @@
  */
 #include "ui/model.h"
 
+#include "core/clock.h"
 #include "ui/draw.h"
 
 #include <errno.h>
@@ -62,17 +63,6 @@ static void read_vcpus(struct row *r, const struct vm_stats *st)
     r->capped = st->vcpus && r->up ? r->capped / st->vcpus : NAN;
 }
 
-static void read_disks(struct row *r, const struct row *old, const struct vm_stats *st)
-{
-    r->io_bytes = 0;
-    for (unsigned i = 0; i < st->ndisks; i++)
-        r->io_bytes += st->disks[i].rd_bytes + st->disks[i].wr_bytes;
-    r->io_rate = old && r->io_bytes >= old->io_bytes && st->interval_s > 0
-                     ? (double)(r->io_bytes - old->io_bytes) / st->interval_s : 0;
-    if (!st->ndisks)
-        r->io_rate = NAN;
-}
-
 static void read_row(struct model *m, struct row *r, struct guest *g, const struct row *old)
 {
     const struct vm_stats *st = model_stats(m, g);
@@ -87,7 +77,7 @@ static void read_row(struct model *m, struct row *r, struct guest *g, const stru
     r->mips = r->up && st->mips >= 0 ? st->mips : NAN;
     r->resident = r->up ? st->memory_resident_bytes : 0;
     read_vcpus(r, st);
-    read_disks(r, old, st);
+    rates_read(&r->io, old ? &old->io : NULL, st, clock_mono_ns());
 }
 
 static void keep(struct model *m, const struct row *r)
@@ -98,7 +88,7 @@ static void keep(struct model *m, const struct row *r)
     v[HIST_ENTITLED] = (float)r->sched.entitlement;
     v[HIST_EXITS] = (float)r->exits;
     v[HIST_MEMORY] = (float)r->resident;
-    v[HIST_IO] = (float)r->io_rate;
+    v[HIST_IO] = (float)(rates_disks(&r->io, RATE_RD_BYTES) + rates_disks(&r->io, RATE_WR_BYTES));
     past_set(m->history, r->id, v);
 }
 

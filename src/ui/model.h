@@ -8,6 +8,7 @@
 
 #include "core/session.h"
 #include "ui/past.h"
+#include "ui/rates.h"
 
 struct row {
     struct guest *g;
@@ -17,8 +18,9 @@ struct row {
     bool up, tagged;
     struct sched_info sched;
     double cpu, ready, capped; /* host CPUs; fractions of the vCPUs' time; NAN: not known */
-    double exits, mips, io_rate; /* per second; NAN: not known */
-    uint64_t memory, resident, io_bytes; /* bytes; io_bytes: of disks, cumulative */
+    double exits, mips; /* per second; NAN: not known */
+    uint64_t memory, resident; /* bytes */
+    struct rates io; /* of disks and links */
 };
 
 struct model {

@@ -165,11 +165,12 @@ static void draw_ledger(const double part[LEDGER_STATES], int y, int x, int w)
 static int ledger_legend(int y, int x, int w)
 {
     bool plain = draw_mono() || draw_is_ascii();
+    int end = x + w;
     static const wchar_t letters[] = L"rvpwchbs";
 
-    for (int s = 0; s < LEDGER_STATES; s++) {
+    for (int s = 0; s < LEDGER_STATES && x + 3 < end; s++) {
         draw_cell(y, x, ROLE_LEDGER + (enum role)s, plain ? letters[s] : s == LEDGER_HALT ? draw_glyphs()->dot : draw_glyphs()->full);
-        x += 2 + draw_text(y, x + 2, w, ROLE_DIM, ledger_state_name((enum ledger_state)s)) + 1;
+        x += 1 + draw_text(y, x + 1, end - x - 1, ROLE_DIM, ledger_state_name((enum ledger_state)s)) + 1;
     }
     return 1;
 }
@@ -266,7 +267,24 @@ int panel_exits(struct ui *u, struct row *r, struct area a)
     return y - a.y;
 }
 
+int panel_exits_rows(struct ui *u, struct row *r)
+{
+    struct reason x[EXIT_REASONS];
+    uint64_t all_ns;
+    int n = read_reasons(model_stats(&u->model, r->g), x, &all_ns);
+
+    return 2 + (n ? n : 1);
+}
+
 /* Where its memory is. */
+
+enum { MEMORY_LINES = 7 };
+
+int panel_memory_rows(void)
+{
+    return 1 + MEMORY_LINES;
+}
+
 
 static int memory_line(int y, struct area a, const char *what, uint64_t bytes, uint64_t of)
 {
@@ -291,7 +309,7 @@ int panel_memory(struct ui *u, struct row *r, struct area a)
     const struct {
         const char *what;
         uint64_t bytes;
-    } lines[] = {
+    } lines[MEMORY_LINES] = {
         {"configured", r->memory},
         {"resident", r->up ? r->resident : UINT64_MAX},
         {"in balloon", tells ? b->actual_bytes : UINT64_MAX},
@@ -303,7 +321,7 @@ int panel_memory(struct ui *u, struct row *r, struct area a)
     int y = a.y + 1;
 
     panel_rule(a.y, a.x, a.w, "memory");
-    for (size_t i = 0; i < sizeof lines / sizeof *lines && y < a.y + a.h; i++)
+    for (int i = 0; i < MEMORY_LINES && y < a.y + a.h; i++)
         y = memory_line(y, a, lines[i].what, lines[i].bytes, r->memory);
     return y - a.y;
 }

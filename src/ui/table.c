@@ -133,12 +133,14 @@ static bool known(struct table *t, enum field_id f)
             return true;
         if (f == FIELD_CAP && m->rows[i].sched.cap_pct)
             return true;
-        if (f == FIELD_IO && !isnan(m->rows[i].io_rate))
+        if ((f == FIELD_RD || f == FIELD_WR) && m->rows[i].io.ndisks)
+            return true;
+        if ((f == FIELD_RX || f == FIELD_TX) && m->rows[i].io.nnets)
             return true;
         if (f == FIELD_GROUP && m->rows[i].group[0])
             return true;
     }
-    return f != FIELD_MIPS && f != FIELD_CAP && f != FIELD_IO && f != FIELD_GROUP;
+    return f != FIELD_MIPS && f != FIELD_CAP && f != FIELD_GROUP && (f < FIELD_RD || f > FIELD_TX);
 }
 
 static int total_width(const struct table *t)

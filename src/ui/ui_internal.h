@@ -90,7 +90,14 @@ void panel_draw(struct ui *u, enum panel p, struct row *r, struct area a);
 void panel_division(struct ui *u, struct area a);
 int panel_vcpus(struct ui *u, struct row *r, struct area a); /* rows used */
 int panel_exits(struct ui *u, struct row *r, struct area a);
+int panel_exits_rows(struct ui *u, struct row *r); /* rows that it needs */
 int panel_memory(struct ui *u, struct row *r, struct area a);
+int panel_memory_rows(void);
+int panel_disks(struct ui *u, struct row *r, struct area a); /* panel_io.c */
+int panel_disks_rows(const struct row *r);                   /* 0: it has none */
+int panel_nets(struct ui *u, struct row *r, struct area a);
+int panel_nets_rows(const struct row *r);
+int panel_history(struct ui *u, struct row *r, enum past_field f, const char *title, struct area a); /* panel_history.c */
 void panel_rule(int y, int x, int w, const char *title);
 
 /* detail.c, overlay.c */
