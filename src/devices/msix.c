@@ -25,11 +25,17 @@ static bool vector_masked(const struct msix *m, unsigned v)
     return function_masked(m) || (m->table[v].ctrl & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
+/* A message is a write to memory, for which the function must be a bus master. */
+static bool may_send(const struct msix *m, unsigned v)
+{
+    return !vector_masked(m, v) && pci_dev_get(m->fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
+}
+
 void msix_raise_locked(struct msix *m, unsigned v)
 {
     if (v >= m->nvectors || !msix_enabled_locked(m))
         return;
-    if (vector_masked(m, v)) {
+    if (!may_send(m, v)) {
         m->pending |= 1ull << v;
         return;
     }
@@ -46,7 +52,9 @@ static void send_pending(struct msix *m)
 
 void msix_config_written_locked(struct msix *m, unsigned off, unsigned size)
 {
-    if (off < m->cap + PCI_MSIX_FLAGS + 2 && m->cap + PCI_MSIX_FLAGS < off + size)
+    const bool flags = off < m->cap + PCI_MSIX_FLAGS + 2 && m->cap + PCI_MSIX_FLAGS < off + size;
+
+    if (flags || off < PCI_COMMAND + 2)
         send_pending(m);
 }
 

@@ -3,8 +3,7 @@
  * pci_dev: one PCI function: 256 bytes of configuration space, memory BARs, capabilities.
  * It is embedded in the device that it belongs to; it knows neither its slot's interrupts nor
  * what its BARs contain. PCI Local Bus 3.0, section 6. No I/O BARs, no expansion ROM, no
- * multi-function. Bus master enable is stored, not enforced: a virtio device is told to stop
- * by its status register.
+ * multi-function. Bus master enable is the owner's to obey: virtio_pci and msix do.
  *
  * Threads: `lock` belongs to the owner and protects everything here. The functions of the
  * owner are called with it held, except window_read/window_write. Order: owner's lock, then

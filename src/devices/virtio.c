@@ -94,6 +94,14 @@ void virtio_kick(struct virtio_dev *d, unsigned qi)
         return; /* EAGAIN: it is signalled already */
 }
 
+void virtio_allow_dma_locked(struct virtio_dev *d, bool on)
+{
+    const bool was_off = atomic_exchange(&d->dma_off, !on);
+
+    if (on && was_off)
+        kick_live_queues(d);
+}
+
 /* ---- the error state ---- */
 
 static bool break_locked(struct virtio_dev *d, const char *what)

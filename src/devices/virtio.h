@@ -116,6 +116,7 @@ struct virtio_dev {
 
     _Atomic bool broken;       /* written with both locks held; read by any thread */
     _Atomic bool paused;       /* main sets it; partner: virtio_must_stop */
+    _Atomic bool dma_off;      /* the transport may not access memory; partner: virtio_must_stop */
     _Atomic unsigned waiters;  /* threads that want io_lock now; partner: virtio_must_stop */
     _Atomic uint64_t errors;   /* latched errors since creation */
     struct log_limit log_limit;
@@ -128,6 +129,10 @@ int virtio_init(struct virtio_dev *d, const struct virtio_ops *ops, const struct
 void virtio_fini(struct virtio_dev *d);
 
 void virtio_attach(struct virtio_dev *d, const struct virtio_transport_ops *ops, void *transport);
+
+/* May the device access memory? Off: the batch ends after the request it is at, and queues are
+ * served again when it is on (a notification is not lost). lock held. */
+void virtio_allow_dma_locked(struct virtio_dev *d, bool on);
 
 /* Power-up state. Returns when no request is in flight. Any thread, no lock held. */
 void virtio_reset(struct virtio_dev *d);
@@ -154,7 +159,7 @@ void virtio_queue_set_addr(struct virtio_dev *d, unsigned qi, unsigned which, bo
 /* For the device. */
 static inline bool virtio_must_stop(const struct virtio_dev *d)
 {
-    return d->waiters || d->paused || d->broken;
+    return d->waiters || d->paused || d->broken || d->dma_off;
 }
 
 /* Is `f` (bit number) negotiated? io_lock or lock held. */

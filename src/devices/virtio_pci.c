@@ -316,10 +316,16 @@ static void window_write(struct pci_dev *fn, unsigned off, unsigned size, uint32
     regs_write(p, at, len, len == 4 ? val : val & ((1u << (8 * len)) - 1));
 }
 
+static bool bus_master(const struct pci_dev *fn)
+{
+    return pci_dev_get(fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
+}
+
 static void config_written(struct pci_dev *fn, unsigned off, unsigned size)
 {
     struct virtio_pci *p = (struct virtio_pci *)fn;
 
+    virtio_allow_dma_locked(p->dev, bus_master(fn));
     msix_config_written_locked(&p->msix, off, size);
     intx_update(p);
 }
@@ -428,7 +434,7 @@ struct virtio_pci *virtio_pci_new(struct pci *pci, unsigned slot, struct virtio_
         return NULL;
     }
     virtio_attach(dev, &transport_ops, p);
-    virtio_reset(dev);
+    virtio_pci_reset(p);
     return p;
 }
 
@@ -438,6 +444,7 @@ void virtio_pci_free(struct virtio_pci *p)
         return;
     virtio_attach(p->dev, NULL, NULL);
     pci_dev_unplug(&p->fn);
+    p->dev->dma_off = false;
     free(p);
 }
 
@@ -448,4 +455,7 @@ void virtio_pci_reset(struct virtio_pci *p)
     msix_reset_locked(&p->msix);
     pthread_mutex_unlock(&p->dev->lock);
     pci_dev_reset(&p->fn);
+    pthread_mutex_lock(&p->dev->lock);
+    virtio_allow_dma_locked(p->dev, bus_master(&p->fn));
+    pthread_mutex_unlock(&p->dev->lock);
 }

@@ -260,6 +260,32 @@ static void msix_function_mask_holds_everything_back(void **state)
     assert_int_equal(m->r.msis, 1);
 }
 
+/* The device says that its configuration changed: vector 0. */
+static void config_interrupt(struct machine *m)
+{
+    struct virtio_dev *d = virtio_rng_dev(m->rng);
+
+    drv_set(&m->d, VIRTIO_PCI_COMMON_MSIX, 2, 0);
+    pthread_mutex_lock(&d->lock);
+    virtio_config_changed_locked(d);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void msix_sends_nothing_while_the_function_is_no_bus_master(void **state)
+{
+    struct machine *m = *state;
+
+    drv_msix_on(&m->d, 2);
+    assert_true(start(m, VERSION_1));
+    drv_master(&m->d, false);
+    config_interrupt(m);
+    assert_int_equal(m->r.msis, 0);
+    assert_int_equal(mmio_read(&m->r, m->d.msix + 0x800, 4), 1);
+    drv_master(&m->d, true);
+    assert_int_equal(m->r.msis, 1);
+    assert_int_equal(mmio_read(&m->r, m->d.msix + 0x800, 4), 0);
+}
+
 static void msix_vectors_are_masked_after_reset(void **state)
 {
     struct machine *m = *state;
@@ -292,7 +318,7 @@ static void intx_disable_bit_holds_the_wire_low(void **state)
     struct machine *m = *state;
 
     assert_true(start(m, VERSION_1));
-    cfg_write(&m->r, RIG_SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE);
+    cfg_write(&m->r, RIG_SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
     assert_int_equal(request(m), 16);
     assert_int_equal(m->r.level, 0);
     cfg_write(&m->r, RIG_SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
@@ -330,6 +356,7 @@ int main(void)
         T(msix_accesses_outside_the_table_are_ignored),
         T(msix_masked_vector_is_pending_until_unmasked),
         T(msix_function_mask_holds_everything_back),
+        T(msix_sends_nothing_while_the_function_is_no_bus_master),
         T(msix_vectors_are_masked_after_reset),
         T(intx_rises_with_a_completion_and_falls_when_isr_is_read),
         T(intx_disable_bit_holds_the_wire_low),

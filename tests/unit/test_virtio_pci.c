@@ -88,6 +88,31 @@ static void virtio_queue_is_not_served_before_driver_ok(void **state)
     assert_int_equal(ram_read16(&m->r, m->d.q[0].used + 2), 1);
 }
 
+static void virtio_device_leaves_memory_alone_until_it_is_bus_master(void **state)
+{
+    struct machine *m = *state;
+
+    assert_true(start(m, VERSION_1));
+    drv_master(&m->d, false);
+    assert_int_equal(request(m), -1);
+    assert_int_equal(ram_read16(&m->r, m->d.q[0].used + 2), 0);
+    drv_master(&m->d, true);
+    rig_step(&m->r); /* what it was told meanwhile is not lost */
+    assert_int_equal(ram_read16(&m->r, m->d.q[0].used + 2), 1);
+}
+
+static void virtio_device_is_no_bus_master_after_power_up(void **state)
+{
+    struct machine *m = *state;
+
+    assert_true(start(m, VERSION_1));
+    virtio_pci_reset(m->vp);
+    assert_false(cfg_read(&m->r, RIG_SLOT, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+    assert_true(start(m, VERSION_1)); /* the rig's driver enables it */
+    drv_master(&m->d, false);
+    assert_int_equal(request(m), -1);
+}
+
 /* ---- queue registers ---- */
 
 static void virtio_queue_registers_freeze_while_enabled(void **state)
@@ -367,6 +392,8 @@ int main(void)
         T(virtio_driver_ok_needs_features_ok),
         T(virtio_status_bits_are_only_added_until_reset),
         T(virtio_queue_is_not_served_before_driver_ok),
+        T(virtio_device_leaves_memory_alone_until_it_is_bus_master),
+        T(virtio_device_is_no_bus_master_after_power_up),
         T(virtio_queue_registers_freeze_while_enabled),
         T(virtio_queue_sizes_that_are_not_legal_are_ignored),
         T(virtio_absent_queues_have_size_0_and_no_registers),

@@ -244,6 +244,14 @@ static inline uint64_t drv_cap_addr(struct drv *d, unsigned type)
            cfg_read(d->r, d->slot, cap + VIRTIO_PCI_CAP_OFFSET, 4);
 }
 
+/* May the function access memory? */
+static inline void drv_master(struct drv *d, bool on)
+{
+    const uint32_t other = cfg_read(d->r, d->slot, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_MASTER;
+
+    cfg_write(d->r, d->slot, PCI_COMMAND, 2, other | (on ? PCI_COMMAND_MASTER : 0));
+}
+
 /* Finds the structures; the device is left alone. */
 static inline void drv_probe(struct drv *d, struct rig *r, unsigned slot)
 {
@@ -282,9 +290,10 @@ static inline void drv_set_status(struct drv *d, uint8_t s)
     drv_set(d, VIRTIO_PCI_COMMON_STATUS, 1, s);
 }
 
-/* Reset and negotiate; true if the device kept FEATURES_OK. */
+/* Reset, become bus master and negotiate; true if the device kept FEATURES_OK. */
 static inline bool drv_negotiate(struct drv *d, uint64_t features)
 {
+    drv_master(d, true);
     drv_set_status(d, 0);
     drv_set_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
     drv_set(d, VIRTIO_PCI_COMMON_GFSELECT, 4, 0);
