@@ -12,6 +12,7 @@
 #include "core/cmd.h"
 #include "core/ctl.h"
 #include "core/doctor.h"
+#include "core/fence.h"
 #include "core/images.h"
 #include "core/lab_words.h"
 #include "core/log.h"
@@ -296,6 +297,27 @@ static int block_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* What this instance may reach from now on. */
+static void close_fence(const struct app *a, const struct lab *lab)
+{
+    struct err e;
+
+    for (unsigned i = 0; i < a->o.nallow; i++)
+        fence_allow(a->o.allow[i], FENCE_WRITE);
+    for (unsigned i = 0; i < a->o.nitems; i++) {
+        if (a->o.item[i].is_file)
+            fence_allow_beside(a->o.item[i].text, FENCE_READ);
+        else
+            fence_allow_words(a->o.item[i].text);
+    }
+    if (a->o.socket && strchr(a->o.socket, '/'))
+        fence_allow_beside(a->o.socket, FENCE_WRITE);
+    fence_allow_beside(a->o.log, FENCE_WRITE);
+    fence_allow_lab(lab);
+    if (fence_close(&e) < 0)
+        log_msg(LOG_INFO, "%s", e.msg);
+}
+
 /* A session. */
 
 static int make_session(struct app *a, struct err *e)
@@ -308,6 +330,7 @@ static int make_session(struct app *a, struct err *e)
 
     if (!lab)
         return status;
+    close_fence(a, lab);
     memcpy(p.engines, engines, sizeof engines);
     p.lab = lab;
     a->session = session_new(&p, e);

@@ -5,6 +5,7 @@
  */
 #include "core/boot_priv.h"
 
+#include "core/fence.h"
 #include "core/mem.h"
 
 #include <errno.h>
@@ -26,6 +27,8 @@ static int explain_open(const char *what, const char *path, int code, struct err
                        "%s %s does not exist; check the path (it is relative to the lab file "
                        "or to the current directory)",
                        what, path);
+    if ((code == EACCES || code == EPERM) && *fence_hint(path, FENCE_READ))
+        return err_set(e, code, "%s %s cannot be read%s", what, path, fence_hint(path, FENCE_READ));
     if (code == EACCES || code == EPERM)
         return err_set(e, code,
                        "%s %s cannot be read: permission denied; make it readable for you "

@@ -5,6 +5,7 @@
 #include "core/cast.h"
 
 #include "core/clock.h"
+#include "core/fence.h"
 #include "core/json_out.h"
 #include "core/session.h"
 #include "core/text.h"
@@ -127,7 +128,8 @@ struct cast *cast_new(struct session *s, struct guest *g, enum board_console con
     c->pos = console_end(vm_console(g->vm, console));
     c->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
     if (c->fd < 0) {
-        err_set(e, errno, "`%s` cannot be written: %s", text_show(show, sizeof show, path), strerror(errno));
+        err_set(e, errno, "`%s` cannot be written: %s%s", text_show(show, sizeof show, path), strerror(errno),
+                fence_hint(path, FENCE_WRITE));
         goto fail;
     }
     put_header(c);

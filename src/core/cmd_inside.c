@@ -5,6 +5,7 @@
 #include "core/cmd_internal.h"
 
 #include "core/disasm.h"
+#include "core/fence.h"
 #include "core/units.h"
 #include "core/x86_walk.h"
 
@@ -140,8 +141,9 @@ static bool dump_file(struct cmd_run *r, const char *path, const uint8_t *p, siz
     ssize_t n = fd < 0 ? -1 : write(fd, p, len);
 
     if (n != (ssize_t)len)
-        cmd_fail(r, "`%s` cannot be written: %s", text_show(show, sizeof show, path),
-                 errno == EEXIST ? "it is there already, choose another name" : strerror(errno));
+        cmd_fail(r, "`%s` cannot be written: %s%s", text_show(show, sizeof show, path),
+                 errno == EEXIST ? "it is there already, choose another name" : strerror(errno),
+                 fence_hint(path, FENCE_WRITE));
     if (fd >= 0)
         close(fd);
     return n == (ssize_t)len;

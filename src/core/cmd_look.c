@@ -8,6 +8,7 @@
 #include "core/columns.h"
 #include "core/conlog.h"
 #include "core/netswitch.h"
+#include "core/sandbox.h"
 #include "core/units.h"
 
 #include <string.h>
@@ -197,6 +198,8 @@ static void info_one(struct cmd_run *r, struct guest *g)
     if (vm_exit_code(g->vm) >= 0)
         cmd_printf(r, "exit code       %d\n", vm_exit_code(g->vm));
     info_threads(r, g);
+    sandbox_describe(show, sizeof show);
+    cmd_printf(r, "sandbox         %s\n", show);
 }
 
 void exec_info(struct cmd_run *r)

@@ -4,6 +4,7 @@
  */
 #include "core/conlog.h"
 
+#include "core/fence.h"
 #include "core/session.h"
 #include "core/text.h"
 
@@ -124,7 +125,8 @@ static int begin(struct conlog *l, const struct conlog_params *p, struct err *e)
         return -EEXIST;
     l->fd = open_file(l, O_NONBLOCK | (p->append ? O_APPEND : O_EXCL));
     if (l->fd < 0 || fstat(l->fd, &st) < 0)
-        return err_set(e, errno, "`%s` cannot be written: %s", text_show(show, sizeof show, p->path), strerror(errno));
+        return err_set(e, errno, "`%s` cannot be written: %s%s", text_show(show, sizeof show, p->path),
+                       strerror(errno), fence_hint(p->path, FENCE_WRITE));
     if (!S_ISREG(st.st_mode))
         return err_set(e, EINVAL, "`%s` is not a file", text_show(show, sizeof show, p->path));
     l->size = (uint64_t)st.st_size;

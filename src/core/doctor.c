@@ -173,7 +173,7 @@ static void check_safety(struct doctor *d)
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u /* LANDLOCK_CREATE_RULESET_VERSION */);
 
     if (abi > 0)
-        report(d, OK, "landlock", "version %ld", abi);
+        report(d, OK, "landlock", "version %ld: an instance reaches only the files that it was told of", abi);
     else
         report(d, WARN, "landlock", "%s: access to files is not fenced in", errno == EOPNOTSUPP
                                         ? "built into the kernel, but not turned on (`lsm=` of its command line)"

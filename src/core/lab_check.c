@@ -5,6 +5,7 @@
  */
 #include "core/lab_internal.h"
 
+#include "core/fence.h"
 #include "core/suggest.h"
 #include "core/text.h"
 #include "core/units.h"
@@ -140,12 +141,22 @@ static void check_disks(struct lab_reader *r)
 }
 
 /* The file of one disk: absent without a size, unreadable, not writable, too small. */
+/* What the fence says of a disk's files: access(2) does not know it. */
+static const char *disk_hint(const struct disk_config *d)
+{
+    const char *hint = fence_hint(d->path, d->mode == DISK_RAW ? FENCE_WRITE : FENCE_READ);
+
+    return *hint || !d->overlay_path ? hint : fence_hint(d->overlay_path, FENCE_WRITE);
+}
+
 int lab_check_disk_file(const struct disk_config *d, struct err *e)
 {
     char show[160];
     struct stat st;
 
     text_show(show, sizeof show, d->path);
+    if (*disk_hint(d))
+        return err_set(e, EACCES, "disk `%s` cannot be used%s", show, disk_hint(d));
     if (stat(d->path, &st) < 0) {
         if (errno != ENOENT)
             return err_set(e, errno, "disk `%s` cannot be opened: %s", show, strerror(errno));

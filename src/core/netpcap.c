@@ -5,6 +5,7 @@
 #include "core/netpcap.h"
 
 #include "core/clock.h"
+#include "core/fence.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,8 @@ struct netpcap *netpcap_new(const char *path, uint64_t max_bytes, struct err *e)
     c->bytes = sizeof h;
     c->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (c->fd < 0 || write(c->fd, &h, sizeof h) != sizeof h) {
-        err_set(e, errno ? errno : EIO, "cannot write the capture file %s: %s", path, strerror(errno));
+        err_set(e, errno ? errno : EIO, "cannot write the capture file %s: %s%s", path, strerror(errno),
+                fence_hint(path, FENCE_WRITE));
         netpcap_free(c);
         return NULL;
     }

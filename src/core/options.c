@@ -30,6 +30,7 @@ const char options_help[] =
     "  --accel ENGINE     auto (default), kvm or soft\n"
     "  --socket PATH      control socket (a path, or a name in the usual directory)\n"
     "  --name NAME        name of the instance\n"
+    "  --allow DIRECTORY  commands may read and write files there, too; may be repeated\n"
     "  --log FILE         diagnostics to FILE in place of stderr\n"
     "  --batch            print the table of guests every second; with --csv as CSV,\n"
     "                     --interval TIME (1s) between samples, --count N samples, then end\n"
@@ -47,7 +48,7 @@ const char options_help[] =
     "\n"
     "At the prompt `help` lists the commands. See ruche(1), ruche-lab(5), ruche-stats(5).\n";
 
-enum takes { NOTHING, STRING, EXEC, FILE_ITEM, KEY };
+enum takes { NOTHING, STRING, EXEC, FILE_ITEM, ALLOW, KEY };
 
 struct option_row {
     const char *name, *abbr;
@@ -78,6 +79,7 @@ static const struct option_row rows[] = {
     {"--name", "-n", STRING, AT(name), NULL, SESSION},
     {"--exec", "-e", EXEC, 0, NULL, SESSION},
     {"--script", "-s", FILE_ITEM, 0, NULL, SESSION},
+    {"--allow", NULL, ALLOW, 0, NULL, SESSION},
     {"--memory", "-m", KEY, 0, "memory", IN(MODE_RUN)},
     {"--vcpus", "-c", KEY, 0, "vcpus", IN(MODE_RUN)},
     {"--initrd", "-i", KEY, 0, "initrd", IN(MODE_RUN)},
@@ -127,6 +129,11 @@ static int set_row(struct options *o, const struct option_row *row, const char *
         return 0;
     case KEY:
         return add_key(o, row->key, value, e);
+    case ALLOW:
+        if (o->nallow == OPTIONS_ITEMS_MAX)
+            return err_set(e, EINVAL, "--allow may be given %d times at the most", OPTIONS_ITEMS_MAX);
+        o->allow[o->nallow++] = value;
+        return 0;
     default:
         if (o->nitems == OPTIONS_ITEMS_MAX)
             return err_set(e, EINVAL, "more than %d commands: use --script", OPTIONS_ITEMS_MAX);

@@ -29,6 +29,8 @@ struct options {
     const char *interval, *count; /* of --batch; NULL: not given */
     unsigned nitems;
     struct options_item item[OPTIONS_ITEMS_MAX];
+    unsigned nallow;
+    const char *allow[OPTIONS_ITEMS_MAX]; /* directories that may be written, too */
     const char *lab;    /* LAB of MODE_LAB and MODE_LINT, KERNEL of MODE_RUN */
     unsigned nwords;    /* MODE_RUN: KEY=VALUE of the guest; MODE_CTL: the command */
     char *words[OPTIONS_ITEMS_MAX];

@@ -6,6 +6,7 @@
 #include "core/sandbox.h"
 
 #include "core/accel.h"
+#include "core/fence.h"
 #include "core/log.h"
 
 #include <errno.h>
@@ -21,6 +22,56 @@
 #include <unistd.h>
 
 static _Atomic unsigned filters_on, filters_failed;
+static bool base_on; /* written before threads exist */
+
+/* What neither we nor a program that we start (qemu-nbd for foreign images) has any use for, and
+ * what has been the way from a taken process into the kernel or into others. */
+static int deny_needless(scmp_filter_ctx f)
+{
+    static const int nr[] = {
+        SCMP_SYS(ptrace),          SCMP_SYS(process_vm_readv),  SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp),
+        SCMP_SYS(pidfd_getfd),     SCMP_SYS(process_madvise),   SCMP_SYS(bpf),               SCMP_SYS(perf_event_open),
+        SCMP_SYS(userfaultfd),     SCMP_SYS(io_uring_setup),    SCMP_SYS(io_uring_enter),    SCMP_SYS(io_uring_register),
+        SCMP_SYS(keyctl),          SCMP_SYS(add_key),           SCMP_SYS(request_key),       SCMP_SYS(init_module),
+        SCMP_SYS(finit_module),    SCMP_SYS(delete_module),     SCMP_SYS(kexec_load),        SCMP_SYS(kexec_file_load),
+        SCMP_SYS(mount),           SCMP_SYS(umount2),           SCMP_SYS(pivot_root),        SCMP_SYS(chroot),
+        SCMP_SYS(fsopen),          SCMP_SYS(fsconfig),          SCMP_SYS(fsmount),           SCMP_SYS(move_mount),
+        SCMP_SYS(open_tree),       SCMP_SYS(mount_setattr),     SCMP_SYS(setns),             SCMP_SYS(unshare),
+        SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at), SCMP_SYS(reboot),          SCMP_SYS(swapon),
+        SCMP_SYS(swapoff),         SCMP_SYS(acct),              SCMP_SYS(quotactl),          SCMP_SYS(syslog),
+        SCMP_SYS(settimeofday),    SCMP_SYS(clock_settime),     SCMP_SYS(adjtimex),          SCMP_SYS(clock_adjtime),
+        SCMP_SYS(sethostname),     SCMP_SYS(setdomainname),     SCMP_SYS(iopl),              SCMP_SYS(ioperm),
+        SCMP_SYS(modify_ldt),      SCMP_SYS(personality),       SCMP_SYS(vhangup),           SCMP_SYS(lookup_dcookie),
+        SCMP_SYS(migrate_pages),   SCMP_SYS(move_pages),        SCMP_SYS(fanotify_init),     SCMP_SYS(nfsservctl),
+    };
+    int rc = 0;
+
+    for (unsigned i = 0; i < sizeof nr / sizeof *nr && rc == 0; i++)
+        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), nr[i], 0);
+    if (rc == 0) /* keys pressed on behalf of the person at the terminal */
+        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, TIOCSTI));
+    return rc;
+}
+
+/* Its default is to allow, since main opens what commands name and starts programs; each KVM_RUN
+ * passes it, so ioctl comes first. */
+static int base_filter(struct err *e)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+    int rc = f ? deny_needless(f) : -ENOMEM;
+
+    if (rc == 0)
+        rc = seccomp_syscall_priority(f, SCMP_SYS(ioctl), 255);
+    if (rc == 0)
+        rc = seccomp_load(f);
+    if (f)
+        seccomp_release(f);
+    if (rc < 0)
+        return err_set(e, -rc, "the process runs without a filter of system calls: %s", strerror(-rc));
+    base_on = true;
+    return 0;
+}
 
 int sandbox_process(struct err *e)
 {
@@ -35,7 +86,7 @@ int sandbox_process(struct err *e)
     cap_free(none);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));
-    return rc;
+    return rc ? rc : base_filter(e);
 }
 
 static int allow_list(scmp_filter_ctx f, const int *nr, size_t n)
@@ -162,9 +213,10 @@ void sandbox_describe(char *buf, size_t len)
     char *text = have ? cap_to_text(have, NULL) : NULL;
     bool none = text && (strcmp(text, "=") == 0 || text[0] == '\0');
 
-    snprintf(buf, len, "capabilities: %s; no_new_privs: %s; seccomp: %u guest threads filtered, %u not",
-             none ? "none" : text ? text : "unknown",
-             prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? "yes" : "no", filters_on, filters_failed);
+    snprintf(buf, len, "capabilities: %s; no_new_privs: %s; seccomp: process %s, %u guest threads closely, %u not; "
+             "landlock: version %d", none ? "none" : text ? text : "unknown",
+             prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? "yes" : "no", base_on ? "yes" : "no", filters_on,
+             filters_failed, fence_level());
     cap_free(text);
     cap_free(have);
 }

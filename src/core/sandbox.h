@@ -11,8 +11,9 @@
 
 struct accel_ioctl;
 
-/* Drops every capability, the bounding set included, and sets no_new_privs. Called once, before
- * threads exist. 0 or -errno and `e`. */
+/* Drops every capability, the bounding set included, sets no_new_privs, and puts the process under
+ * a filter that refuses the system calls that nothing of it needs. Called once, before threads
+ * exist: they and child programs inherit it. 0 or -errno and `e`. */
 int sandbox_process(struct err *e);
 
 /* Puts the calling thread under a filter of system calls. Failure is logged once and counted:

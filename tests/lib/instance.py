@@ -61,7 +61,7 @@ class Instance:
     def ask(self, *words, as_json=False):
         """The text of a command's answer, or its JSON."""
         self.socket.sendall(json.dumps({"args": words, "json": as_json}).encode() + b"\n")
-        text, result = "", None
+        text, result, error = "", None, ""
         while True:
             line = self.lines.readline()
             if not line:
@@ -69,8 +69,9 @@ class Instance:
             answer = json.loads(line)
             text += answer.get("output", "")
             result = answer.get("result", result)
+            error = answer.get("error", error)
             if answer.get("status", 0):
-                raise Refused(" ".join(words) + ": " + answer.get("error", line))
+                raise Refused(" ".join(words) + ": " + (error or line))
             if "status" in answer:
                 return result if as_json else text
 
