@@ -401,6 +401,7 @@ void vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns)
     out->exit_rate = 5 * out->vcpus;
     out->mips = 350;
     out->memory_resident_bytes = 4 << 20;
+    out->memory_shared_bytes = UINT64_MAX;
 }
 
 unsigned vm_kstats(struct vm *vm, unsigned cpu, struct kstat *out, unsigned max)

@@ -11,6 +11,7 @@
 #include "core/sandbox.h"
 #include "core/units.h"
 
+#include <math.h>
 #include <string.h>
 
 /* The guests that a command is about: those named, or all. */
@@ -156,6 +157,20 @@ static void info_threads(struct cmd_run *r, struct guest *g)
     cmd_printf(r, "\n");
 }
 
+/* What all guests may take of what the host has. */
+static void info_host_memory(struct cmd_run *r)
+{
+    char a[UNITS_TEXT], b[UNITS_TEXT], c[UNITS_TEXT];
+    struct session_memory m;
+
+    session_memory(r->session, &m);
+    if (isnan(m.overcommit))
+        return;
+    cmd_printf(r, "host memory     guests may have %s and hold %s, %s more is available: %.0f%% asked for%s\n",
+               units_fmt_size(a, m.target), units_fmt_size(b, m.resident), units_fmt_size(c, m.available),
+               m.overcommit * 100, m.overcommit > 1 ? ", more than there is" : "");
+}
+
 static void info_one(struct cmd_run *r, struct guest *g)
 {
     char size[UNITS_TEXT], age[UNITS_TEXT], show[400];
@@ -178,6 +193,9 @@ static void info_one(struct cmd_run *r, struct guest *g)
     cmd_printf(r, "memory          %s\n", units_fmt_size(size, c->memory_bytes));
     if (g->mem_target)
         cmd_printf(r, "memory target   %s\n", units_fmt_size(size, g->mem_target));
+    if (c->mergeable)
+        cmd_printf(r, "mergeable       yes\n");
+    info_host_memory(r);
     cmd_printf(r, "vcpus           %u\n", c->vcpus);
     cmd_printf(r, "share           %u\n", c->share);
     if (c->cap_pct)

@@ -80,7 +80,7 @@ static void json_memory(struct json_out *j, const struct guest *g, const struct 
     json_claim(j, "target", is_up(g) && st->balloon && b->target_bytes <= g->c->memory_bytes,
                g->c->memory_bytes - b->target_bytes);
     json_claim(j, "resident", is_up(g), st->memory_resident_bytes);
-    jout_null(j, "shared");
+    json_claim(j, "shared", is_up(g), st->memory_shared_bytes);
     json_claim(j, "balloon_free", st->balloon, b->free_bytes);
     json_claim(j, "balloon_available", st->balloon, b->available_bytes);
     jout_end(j, '}');
@@ -192,6 +192,23 @@ static void json_guest(struct json_out *j, struct guest *g, const struct vm_stat
     jout_end(j, '}');
 }
 
+static void json_host(struct json_out *j, struct session *s)
+{
+    struct session_memory m;
+
+    session_memory(s, &m);
+    jout_begin(j, "host", '{');
+    jout_begin(j, "memory", '{');
+    jout_u64(j, "total", m.total);
+    jout_u64(j, "available", m.available);
+    jout_u64(j, "configured", m.configured);
+    jout_u64(j, "target", m.target);
+    jout_u64(j, "resident", m.resident);
+    jout_num(j, "overcommit", m.overcommit, 4);
+    jout_end(j, '}');
+    jout_end(j, '}');
+}
+
 static void stats_json(struct cmd_run *r, struct vm_stats *st)
 {
     struct json_out j = cmd_json(r);
@@ -209,6 +226,7 @@ static void stats_json(struct cmd_run *r, struct vm_stats *st)
         json_guest(&j, g, st);
     }
     jout_end(&j, ']');
+    json_host(&j, r->session);
     jout_end(&j, '}');
 }
 
@@ -267,6 +285,8 @@ static void detail_memory(struct cmd_run *r, const struct guest *g, const struct
 
     cmd_printf(r, "memory: configured %s, resident %s", units_fmt_size(a, g->c->memory_bytes),
                is_up(g) ? units_fmt_size(c, st->memory_resident_bytes) : "-");
+    if (is_up(g) && g->c->mergeable)
+        cmd_printf(r, ", shared %s", claim(a, st->memory_shared_bytes));
     if (is_up(g) && st->balloon)
         cmd_printf(r, ", in the balloon %s of %s asked, guest claims free %s, available %s, given back %s",
                    claim(a, b->actual_bytes), claim(c, b->target_bytes), claim(d, b->free_bytes),

@@ -144,6 +144,23 @@ static void check_host(struct doctor *d)
         report(d, OK, "memory", "%s available", units_fmt_size(size, h.memory_available_bytes));
 }
 
+/* Whether `mergeable: true` does anything. */
+static void check_ksm(struct doctor *d)
+{
+    char run[16], sharing[32], size[UNITS_TEXT];
+
+    slurp("/sys/kernel/mm/ksm/run", run, sizeof run);
+    slurp("/sys/kernel/mm/ksm/pages_sharing", sharing, sizeof sharing);
+    if (!*run)
+        report(d, WARN, "ksm", "not in this kernel: `mergeable` guests share no pages");
+    else if (strcmp(run, "1") != 0)
+        report(d, WARN, "ksm", "not running: `mergeable` guests share no pages; "
+               "`echo 1 | sudo tee /sys/kernel/mm/ksm/run` starts it");
+    else
+        report(d, OK, "ksm", "runs; saves %s on this host now",
+               units_fmt_size(size, strtoull(sharing, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE)));
+}
+
 /* Where we are in the tree of cgroups, and whether we may make groups below. */
 static void check_cgroup(struct doctor *d)
 {
@@ -228,7 +245,7 @@ static void check_images(struct doctor *d)
 
 bool doctor_examine(const struct accel_ops *const *engines, struct text *out)
 {
-    static void (*const checks[])(struct doctor *d) = {check_host,   check_engines,  check_cgroup,
+    static void (*const checks[])(struct doctor *d) = {check_host,   check_ksm,      check_engines, check_cgroup,
                                                        check_safety, check_terminal, check_images};
     struct doctor d = {.out = out, .engines = engines};
 

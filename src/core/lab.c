@@ -41,6 +41,7 @@ void lab_host_measure(struct lab_host *h)
 {
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
 
+    h->memory_total_bytes = meminfo_bytes("MemTotal:");
     h->memory_available_bytes = meminfo_bytes("MemAvailable:");
     h->cpus = cpus > 0 ? (unsigned)cpus : 1;
 }

@@ -71,6 +71,7 @@ struct lab {
 
 /* What the checks compare with; see lab_host_measure. */
 struct lab_host {
+    uint64_t memory_total_bytes; /* 0: not measured */
     uint64_t memory_available_bytes;
     unsigned cpus;
 };

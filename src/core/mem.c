@@ -23,6 +23,7 @@ struct gmem {
     uint8_t *reservation;
     uint64_t reservation_bytes;
     uint8_t *host; /* inside the reservation, the whole RAM contiguous */
+    bool mergeable;
     void (*dirty_fn)(void *arg, uint64_t gpa, uint64_t len);
     void *dirty_arg;
 };
@@ -200,6 +201,48 @@ uint64_t gmem_resident_bytes(const struct gmem *m)
             resident += in[i] & 1;
     }
     return resident * GMEM_PAGE_BYTES;
+}
+
+int gmem_merge(struct gmem *m)
+{
+    if (madvise(m->host, m->size_bytes, MADV_MERGEABLE) < 0)
+        return -errno; /* EINVAL: a kernel without KSM */
+    madvise(m->host, m->size_bytes, MADV_NOHUGEPAGE); /* what is merged is a small page */
+    m->mergeable = true;
+    return 0;
+}
+
+/* Adds the "KSM:" line of one mapping after the other, if it lies in guest memory. */
+static uint64_t sum_merged(const struct gmem *m, FILE *smaps)
+{
+    const uintptr_t first = (uintptr_t)m->host, end = first + m->size_bytes;
+    unsigned long long from, to, kib;
+    uint64_t sum = UINT64_MAX;
+    bool ours = false;
+    char line[512];
+
+    while (fgets(line, sizeof line, smaps)) {
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
+            ours = from >= first && to <= end;
+        else if (ours && sscanf(line, "KSM: %llu kB", &kib) == 1)
+            sum = (sum == UINT64_MAX ? 0 : sum) + (kib << 10);
+    }
+    return sum;
+}
+
+uint64_t gmem_shared_bytes(const struct gmem *m)
+{
+    uint64_t sum = UINT64_MAX;
+    FILE *f;
+
+    if (!m->mergeable)
+        return 0;
+    f = fopen("/proc/self/smaps", "re");
+    if (f) {
+        sum = sum_merged(m, f);
+        fclose(f);
+    }
+    return sum;
 }
 
 bool gmem_owns(const struct gmem *m, const void *host)

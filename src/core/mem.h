@@ -65,6 +65,14 @@ void gmem_clear(struct gmem *m);
 /* Bytes that the host holds for this guest now. Costs some ms per 10 GiB. */
 uint64_t gmem_resident_bytes(const struct gmem *m);
 
+/* Lets the host merge equal pages (KSM), of huge pages none. Before the guest runs. -errno if this
+ * kernel cannot; nothing has changed then. */
+int gmem_merge(struct gmem *m);
+
+/* Bytes of pages that KSM has merged with others; UINT64_MAX if the kernel does not tell (it does
+ * from 6.7 on). Without gmem_merge 0: private memory is nobody else's. Walks the page tables. */
+uint64_t gmem_shared_bytes(const struct gmem *m);
+
 /* True if the host address lies in this guest's reservation, guards included (crash handler). */
 bool gmem_owns(const struct gmem *m, const void *host);
 

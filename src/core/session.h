@@ -79,6 +79,15 @@ const char *session_engine_note(const struct session *s); /* why not the best on
 struct events *session_events(struct session *s);
 struct undo *session_undo(struct session *s);
 bool session_overcommit(const struct session *s);
+
+/* The host's memory beside what the guests that are up may take. */
+struct session_memory {
+    uint64_t total, available;             /* the host's, as the kernel says now */
+    uint64_t configured, target, resident; /* sums over the guests that are up */
+    double overcommit; /* target of available + resident: above 1 they cannot all have it; NAN: nobody is up */
+};
+
+void session_memory(struct session *s, struct session_memory *m);
 void session_set_overcommit(struct session *s, bool yes);
 uint64_t session_interval_ns(const struct session *s); /* between samples */
 void session_set_interval_ns(struct session *s, uint64_t ns);

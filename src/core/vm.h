@@ -146,6 +146,7 @@ struct vm_stats {
     double cpu;        /* host CPUs used over the interval: 1.0 is one CPU */
     uint64_t io_cpu_ns;
     uint64_t exits, memory_resident_bytes;
+    uint64_t memory_shared_bytes; /* of that, merged with other pages; UINT64_MAX: not known */
     double exit_rate;
     double mips;       /* sum over the vCPUs; -1: the engine does not count instructions */
     bool balloon;

@@ -8,6 +8,7 @@
 #include "core/vm_internal.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/sandbox.h"
 
 #include <errno.h>
@@ -162,6 +163,9 @@ static int build_frame(struct vm *vm, struct err *e)
     vm->mem = gmem_new(vm->config->name, vm->config->memory_bytes, e);
     if (!vm->mem)
         return -ENOMEM;
+    if (vm->config->mergeable && gmem_merge(vm->mem) < 0)
+        log_msg(LOG_WARN, "%s: its memory is not merged with others': this kernel has no KSM",
+                vm->config->name);
     vm->pio = bus_new("pio");
     vm->mmio = bus_new("mmio");
     vm->io_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

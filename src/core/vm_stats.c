@@ -158,6 +158,7 @@ static void sample_down(struct vm *vm)
         s->cpu_ns = vm->vcpu[i].cpu_base_ns;
     }
     vm->stats->memory_resident_bytes = 0;
+    vm->stats->memory_shared_bytes = UINT64_MAX;
     vm->stats->balloon = false;
     vm->stats->cpu = vm->stats->exit_rate = 0;
     vm->stats->mips = -1;
@@ -184,6 +185,7 @@ static void sample_up(struct vm *vm, uint64_t now, double seconds)
     s->exit_rate = (double)sub(s->exits, exits_before) / seconds;
     if (now >= vm->resident_due_ns) { /* counting takes time: once a second for each 4 GiB */
         s->memory_resident_bytes = gmem_resident_bytes(vm->mem);
+        s->memory_shared_bytes = gmem_shared_bytes(vm->mem);
         vm->resident_due_ns = now + (vm->config->memory_bytes >> 32) * NS_PER_S;
     }
     s->balloon = vm->board_ops->balloon_get(vm->board, &s->balloon_stats);

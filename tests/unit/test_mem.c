@@ -292,9 +292,26 @@ static void guest_memory_is_not_dumped_and_not_inherited(void **state)
     gmem_free(m);
 }
 
+static void memory_that_may_be_merged_tells_what_is_and_other_memory_shares_nothing(void **state)
+{
+    struct gmem *m = gmem_new("test", 4 * MIB, NULL);
+    uint64_t shared;
+
+    (void)state;
+    assert_int_equal(gmem_shared_bytes(m), 0);
+    if (gmem_merge(m) == 0) {
+        memset(gmem_ptr(m, 0, MIB), 0x5a, MIB);
+        shared = gmem_shared_bytes(m);
+        assert_true(shared == UINT64_MAX || shared <= MIB);
+        assert_int_equal(gmem_resident_bytes(m), MIB); /* by small pages */
+    }
+    gmem_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_that_may_be_merged_tells_what_is_and_other_memory_shares_nothing),
         cmocka_unit_test(sizes_out_of_range_are_refused_with_a_sentence),
         cmocka_unit_test(an_odd_size_is_rounded_up_to_a_page),
         cmocka_unit_test(memory_begins_as_zeroes),

@@ -703,6 +703,8 @@ static void stats_json_has_the_documented_names(void **state)
         "\"exits\":{\"total\":20,\"rate\":10.0,\"by_reason\":{\"io\":20,\"mmio\":0,\"hlt\":0,\"irqwin\":0,"
         "\"cpuid\":0,\"msr\":0,\"fault\":0,\"hypercall\":0,\"signal\":0,\"shutdown\":0,\"other\":0}},"
         "\"disks\":[],\"nets\":[],\"uptime\":0.");
+    assert_says(r->out, "}],\"host\":{\"memory\":{\"total\":");
+    assert_says(r->out, "\"overcommit\":0.");
 }
 
 static void what_cannot_be_known_is_null_or_a_dash(void **state)
