@@ -55,19 +55,19 @@ static const struct look looks[ROLES] = {
 static const struct glyphs unicode = {
     .hline = L'─', .vline = L'│', .ul = L'┌', .ur = L'┐', .ll = L'└', .lr = L'┘',
     .hheavy = L'━', .vheavy = L'┃', .hul = L'┏', .hur = L'┓', .hll = L'┗', .hlr = L'┛',
-    .bar = L'━', .bar_half = L'╸', .bar_rest = L' ', .full = L'█', .mark = L'┃', .more = L'…', .dot = L'·',
+    .bar = L'━', .bar_half = L'╸', .bar_rest = L' ', .full = L'█', .mark = L'┃', .more = L'…', .dot = L'·', .others = L'╌',
 };
 
 static const struct glyphs cp437 = {
     .hline = L'─', .vline = L'│', .ul = L'┌', .ur = L'┐', .ll = L'└', .lr = L'┘',
     .hheavy = L'═', .vheavy = L'║', .hul = L'╔', .hur = L'╗', .hll = L'╚', .hlr = L'╝',
-    .bar = L'■', .bar_half = L'■', .bar_rest = L' ', .full = L'█', .mark = L'│', .more = L'.', .dot = L'·',
+    .bar = L'■', .bar_half = L'■', .bar_rest = L' ', .full = L'█', .mark = L'│', .more = L'.', .dot = L'·', .others = L'░',
 };
 
 static const struct glyphs ascii_glyphs = {
     .hline = L'-', .vline = L'|', .ul = L'+', .ur = L'+', .ll = L'+', .lr = L'+',
     .hheavy = L'=', .vheavy = L'#', .hul = L'#', .hur = L'#', .hll = L'#', .hlr = L'#',
-    .bar = L'=', .bar_half = L'-', .bar_rest = L' ', .full = L'#', .mark = L'|', .more = L'.', .dot = L'.',
+    .bar = L'=', .bar_half = L'-', .bar_rest = L' ', .full = L'#', .mark = L'|', .more = L'.', .dot = L'.', .others = L'/',
 };
 
 static struct {

@@ -45,7 +45,7 @@ struct glyphs {
     wchar_t hline, vline, ul, ur, ll, lr; /* box */
     wchar_t hheavy, vheavy, hul, hur, hll, hlr; /* box with the focus */
     wchar_t bar, bar_half, bar_rest;  /* thin bars in rows */
-    wchar_t full, mark, more, dot;
+    wchar_t full, mark, more, dot, others;
 };
 
 /* What the terminal can do; once, after curses has begun. `ascii`: nothing but ASCII. */

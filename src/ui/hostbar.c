@@ -18,8 +18,9 @@ enum { SPARK_MAX = 64, BAR_GUESTS = 64 };
 
 int hostbar_rows(const struct ui *u, int lines)
 {
-    (void)u;
-    return lines >= 30 ? 3 : lines >= 14 ? 2 : 1;
+    int lines_of_cpus = lines >= 45 && u->model.host.cpus > 1;
+
+    return lines >= 30 ? 3 + lines_of_cpus : lines >= 14 ? 2 : 1;
 }
 
 static void host_history(struct ui *u, int n, float *out)
@@ -53,7 +54,6 @@ static int draw_cpu(struct ui *u, int x, int w)
 
 static int draw_memory(struct ui *u, int x, int w)
 {
-    char a[UNITS_TEXT], b[UNITS_TEXT];
     uint64_t used = u->model.host_total > u->model.host_available ? u->model.host_total - u->model.host_available : 0;
     double part = u->model.host_total ? (double)used / (double)u->model.host_total : 0;
     int cells = w >= 100 ? 10 : 6, at = x;
@@ -63,10 +63,26 @@ static int draw_memory(struct ui *u, int x, int w)
     at += draw_fmt(0, at, w - at, ROLE_TEXT, "%.1f/%.1fG ", (double)used / 1073741824, (double)u->model.host_total / 1073741824);
     graph_bar(draw_glyphs(), part, cells, out);
     draw_cells(0, at, cells, part > 0.9 ? ROLE_WARN : ROLE_ACCENT, out);
-    at += cells + 2;
-    if (w < 130)
-        return at;
-    at += draw_fmt(0, at, w - at, ROLE_DIM, "guests %s of %s", units_fmt_size(a, u->model.resident),
+    return at + cells + 2;
+}
+
+/* What the guests that are up were promised, of what the host has; "OVER": more than all. */
+static int draw_promised(struct ui *u, int x, int w)
+{
+    char a[UNITS_TEXT], b[UNITS_TEXT];
+    double part = u->model.host_total ? (double)u->model.memory / (double)u->model.host_total : 0;
+    enum role r = part > 1 ? ROLE_BAD : part > 0.8 ? ROLE_WARN : ROLE_TEXT;
+    wchar_t out[16];
+    int at = x;
+
+    at += draw_text(0, at, w - at, ROLE_DIM, "guests ");
+    at += draw_fmt(0, at, w - at, r, "%.0f%%%s ", part * 100, part > 1 ? " OVER" : "");
+    if (w < 150)
+        return at + 1;
+    graph_bar(draw_glyphs(), part, 8, out);
+    draw_cells(0, at, 8, r == ROLE_TEXT ? ROLE_ACCENT : r, out);
+    at += 9;
+    at += draw_fmt(0, at, w - at, ROLE_DIM, "%s touched of %s", units_fmt_size(a, u->model.resident),
                    units_fmt_size(b, u->model.memory));
     return at + 2;
 }
@@ -81,11 +97,13 @@ static void draw_first(struct ui *u, int w)
     strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&now, &tm));
     x += draw_text(0, x, w / 4, ROLE_TITLE, session_name(u->session)) + 2;
     x += draw_fmt(0, x, w - x, ROLE_DIM, "%s", session_engine(u->session)->name) + 2;
-    if (w >= 110)
+    if (w >= 130)
         x += draw_fmt(0, x, w - x, ROLE_DIM, "up %s", units_fmt_age(age, session_uptime_ns(u->session))) + 2;
     x = draw_cpu(u, x, w);
     x = draw_memory(u, x, w);
-    if (w >= 100) {
+    if (w >= 100)
+        x = draw_promised(u, x, w);
+    if (w >= 110) {
         x += draw_fmt(0, x, w - x - 10, ROLE_TEXT, "%s", units_fmt_count(n, u->model.exits));
         x += draw_text(0, x, w - x - 10, ROLE_DIM, " exits/s") + 2;
         x += draw_fmt(0, x, w - x - 10, ROLE_TEXT, "%u", u->model.running);
@@ -97,6 +115,46 @@ static void draw_first(struct ui *u, int w)
         draw_fmt(0, w - 20, 20, ROLE_WARN, "%u s ago (0: now)", u->scroll_back);
     else if (x < w - 9)
         draw_right(0, 0, w - 1, ROLE_DIM, clock);
+}
+
+/* Each CPU of the host: its load over the last moments, whoever caused it. */
+static void draw_pcpus(struct ui *u, int y, int w)
+{
+    const struct host *h = &u->model.host;
+    int n = h->cpus < HOST_CPUS ? (int)h->cpus : HOST_CPUS, per = graph_per_cell(draw_graph());
+    int room = n ? (w - 30) / n : 0, each = room > 42 ? 42 : room, cells = each - 9 > HOST_PAST / per ? HOST_PAST / per : each - 9, x = 11;
+    wchar_t out[HOST_PAST];
+
+    draw_text(y, 1, 10, ROLE_DIM, "host CPUs");
+    for (int i = 0; i < n && x < w - 19; i++, x += each) {
+        const float *past = h->cpu[i].past;
+        float now = past[HOST_PAST - 1];
+
+        if (cells < 1) { /* too many for graphs: a cell each */
+            each = 1;
+            graph_area(draw_graph() == GRAPH_BRAILLE ? GRAPH_BLOCK : draw_graph(), &now, 1, 1, 1, 1, out);
+            draw_cells(y, x, 1, ROLE_ACCENT, out);
+            continue;
+        }
+        draw_fmt(y, x, 3, ROLE_DIM, "%d", i);
+        graph_area(draw_graph(), past, HOST_PAST, 1, cells, 1, out);
+        draw_cells(y, x + 3, cells, ROLE_ACCENT, out);
+        draw_fmt(y, x + 4 + cells, 5, isnan(now) ? ROLE_DIM : ROLE_TEXT, isnan(now) ? "–" : "%3.0f%%", now * 100);
+    }
+    if (!isnan(u->model.others))
+        draw_fmt(y, w - 17, 16, ROLE_DIM, "others %.2f CPU", u->model.others);
+}
+
+/* What others on the host used, behind the guests' segments; where it ends. */
+static int draw_others(struct ui *u, int y, int x, int w)
+{
+    int all = w - 12, cells = isnan(u->model.others) ? 0 : (int)(u->model.others / u->model.cpus * all + 0.5);
+
+    cells = x + cells > w - 1 ? w - 1 - x : cells;
+    draw_fill(y, x, cells, ROLE_DIM, draw_glyphs()->others);
+    if (cells > 0)
+        draw_text(y, x, cells, ROLE_DIM, "|others");
+    return x + cells;
 }
 
 /* One bar of segments, each as wide as the guest's part of the host. */
@@ -121,6 +179,8 @@ static void draw_division(struct ui *u, int y, int w, const char *title, bool go
         }
         x += cells[i];
     }
+    if (got)
+        x = draw_others(u, y, x, w);
     if (x < w - 7)
         draw_text(y, x, 5, ROLE_DIM, "|idle");
     draw_fill(y, x + 5 < w - 1 ? x + 5 : w - 1, w - 1 - x - 5, ROLE_DIM, g->dot);
@@ -129,8 +189,10 @@ static void draw_division(struct ui *u, int y, int w, const char *title, bool go
 void hostbar_draw(struct ui *u, int rows, int w)
 {
     draw_first(u, w);
-    if (rows == 3)
-        draw_division(u, 1, w, "entitled", false);
+    if (rows == 4)
+        draw_pcpus(u, 1, w);
+    if (rows >= 3)
+        draw_division(u, rows - 2, w, "entitled", false);
     if (rows >= 2)
         draw_division(u, rows - 1, w, "got", true);
 }

@@ -18,15 +18,18 @@ int model_init(struct model *m, struct session *s)
 {
     *m = (struct model){.session = s, .history = past_new(), .stats = calloc(1, sizeof *m->stats)};
     m->cpus = session_host(s)->cpus;
+    m->others = NAN;
+    host_init(&m->host);
     return m->history && m->stats ? 0 : -ENOMEM;
 }
 
 void model_fini(struct model *m)
 {
+    host_fini(&m->host);
     past_free(m->history);
     free(m->stats);
     free(m->rows);
-    *m = (struct model){0};
+    *m = (struct model){.host.fd = -1};
 }
 
 const char *model_word(const struct guest *g)
@@ -92,12 +95,16 @@ static void keep(struct model *m, const struct row *r)
     past_set(m->history, r->id, v);
 }
 
-static void read_host(struct model *m)
+static void read_host(struct model *m, bool tick)
 {
     struct lab_host h;
 
     lab_host_measure(&h);
     m->host_available = h.memory_available_bytes;
+    if (tick) {
+        host_sample(&m->host);
+        m->others = fmax(m->host.busy - m->cpu, m->host.busy * 0); /* NAN stays */
+    }
     m->host_total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -148,7 +155,7 @@ void model_sample(struct model *m, bool tick)
     m->rows = rows;
     m->n = n;
     m->sampled = true;
-    read_host(m);
+    read_host(m, tick);
 }
 
 void model_forget(struct model *m, const struct guest *g)

@@ -7,6 +7,7 @@
 #define RUCHE_UI_MODEL_H
 
 #include "core/session.h"
+#include "ui/host.h"
 #include "ui/past.h"
 #include "ui/rates.h"
 
@@ -32,6 +33,8 @@ struct model {
     double cpus;            /* of the host */
     double cpu, exits;      /* sums */
     uint64_t memory, resident, host_total, host_available;
+    struct host host;       /* all CPUs of it, whoever uses them */
+    double others;          /* CPUs that others on the host use, our own console too; NAN: not known */
     unsigned running;
     bool sampled;
 };
