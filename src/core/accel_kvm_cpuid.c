@@ -17,6 +17,7 @@ enum { /* leaf 1 */
     C1_VMX = 1u << 5, C1_X2APIC = 1u << 21, C1_TSC_DEADLINE = 1u << 24, C1_HYPERVISOR = 1u << 31,
     D1_HTT = 1u << 28,
 };
+enum { C6_ARAT = 1u << 2 };
 enum { C81_SVM = 1u << 2, C81_CMP_LEGACY = 1u << 1, C81_TOPOEXT = 1u << 22 };
 enum { KVM_FEATURES_LEAF = 0x40000001, KVM_CLOCK_BITS = 1u << 0 | 1u << 3 | 1u << 24 };
 
@@ -70,6 +71,9 @@ static void leaf_adjust(struct kvm_cpuid_entry2 *c, unsigned index, const struct
         break;
     case 4: /* caches: private to the core, cores of this package */
         c->eax = (c->eax & 0x00003fff) | (p->vcpus - 1 > 63 ? 63 : p->vcpus - 1) << 26;
+        break;
+    case 6: /* with ARAT Linux does not set up the PIT, and there is no HPET: noapictimer would hang */
+        c->eax &= ~C6_ARAT;
         break;
     case 0xb:
     case 0x1f:

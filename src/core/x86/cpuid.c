@@ -168,10 +168,9 @@ struct cpuid_regs cpuid_get(const struct scpu *c, uint32_t leaf, uint32_t sub)
         return extended(c, leaf);
     if (leaf >= HYPERVISOR)
         return hypervisor(leaf);
-    switch (leaf) {
+    switch (leaf) { /* 6 is nothing: with ARAT Linux leaves the PIT alone, noapictimer or not */
     case 0: return (struct cpuid_regs){MAX_BASIC, 0x68747541, 0x444d4163, 0x69746e65};
     case 1: return leaf1(c);
-    case 6: r.eax = 1 << 2; break; /* APIC timer always runs */
     case 7: return sub == 0 ? leaf7(c) : r;
     case 0xb: return leaf_b(c, sub);
     default: break;
