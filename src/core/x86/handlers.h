@@ -107,6 +107,8 @@ extern uop_fn *const h_jcc_linked[16], *const h_jcc_cross[16];
  * [op][RR, RI][32, 64][cc][unlinked, linked, cross]. */
 enum fused_op { FUSED_CMP, FUSED_TEST, FUSED_OPS };
 extern uop_fn *const h_fused[FUSED_OPS][2][2][16][3];
+/* h_pair.c: gives neighbours among `n` uops of a block, whose handlers are final, one handler. */
+void pair_uops(struct uop *u, unsigned n);
 HANDLER(h_call);     /* pushes aux bytes, jumps as h_jmp */
 HANDLER(h_call64);
 HANDLER(h_call64_linked);

@@ -293,6 +293,7 @@ unsigned translate_block(struct scpu *c, uint64_t lin, uint64_t mode, const uint
             x.u[k].x = (uint8_t)count;
     }
     drop_dead_flags(&x);
+    pair_uops(x.u, x.n);
     *bytes = pos;
     *ninsns = count;
     return x.n;
