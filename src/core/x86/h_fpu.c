@@ -178,6 +178,24 @@ static void set_ip(struct scpu *c, const struct uop *u, uint64_t va)
         c->fx.fdp = va - c->seg_base[u->seg];
 }
 
+#define CHECK_PENDING(op)                                                                          \
+    do {                                                                                           \
+        if (unlikely((op)->flags & FPU_WAITS && c->fpu.x87_pending)) {                             \
+            exc_raise(c, VEC_MF);                                                                  \
+            return raise_fault(c, u, fl);                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* #UD, #NM and #MF come before faults of the operand; elsewhere its segment has uops of its own. */
+static HANDLER(h_fpu_ready)
+{
+    const struct fpu_op *op = (const struct fpu_op *)(uintptr_t)u->imm;
+
+    CHECK_CLASS(op->class);
+    CHECK_PENDING(op);
+    NEXT;
+}
+
 static HANDLER(h_fpu)
 {
     const struct fpu_op *op = (const struct fpu_op *)(uintptr_t)u->imm;
@@ -186,10 +204,7 @@ static HANDLER(h_fpu)
     int w = 0;
 
     CHECK_CLASS(op->class);
-    if (op->flags & FPU_WAITS && c->fpu.x87_pending) {
-        exc_raise(c, VEC_MF);
-        return raise_fault(c, u, fl);
-    }
+    CHECK_PENDING(op);
     if (u->aux & AUX_MEM) {
         va = EA_X;
         rm = operand_memory(c, op, va);
@@ -228,10 +243,7 @@ static HANDLER(h_maskmov)
     int w = 0;
 
     CHECK_CLASS(op->class);
-    if (op->flags & FPU_WAITS && c->fpu.x87_pending) {
-        exc_raise(c, VEC_MF);
-        return raise_fault(c, u, fl);
-    }
+    CHECK_PENDING(op);
     if (op->reg == FPU_MMX) /* also if the store faults, as on the host */
         fpu_mmx_begin(c);
     if (!maskmov_allowed(c, va, op->mem_bytes))
@@ -284,6 +296,13 @@ static uop_fn *plain_handler(const struct fpu_op *op, bool mem)
     return NULL;
 }
 
+static void operand(struct xl *x, const struct fpu_op *op, bool write)
+{
+    if (x->bits != 64)
+        xl_emit(x, h_fpu_ready, FU_NONE)->imm = (uintptr_t)op;
+    xl_mem(x, op->mem_bytes, write, true);
+}
+
 static void maskmov(struct xl *x, const struct fpu_op *op)
 {
     struct uop *u;
@@ -293,7 +312,7 @@ static void maskmov(struct xl *x, const struct fpu_op *op)
     x->i.disp = 0;
     if (!x->i.seg_override)
         x->i.seg = X86_DS;
-    xl_mem(x, op->mem_bytes, true, true);
+    operand(x, op, true);
     u = xl_emit(x, h_maskmov, FU_NONE);
     xl_put_mem(x, u);
     u->d = units_of(x, op->reg, x->i.reg);
@@ -336,7 +355,7 @@ bool xl_fpu(struct xl *x)
     }
     imm = x->i.map == MAP_1B ? x->i.modrm : op->imm_bytes ? (uint8_t)x->i.imm : 0;
     if (mem)
-        xl_mem(x, op->mem_bytes, op->mem != FPU_MEM_READ, true);
+        operand(x, op, op->mem != FPU_MEM_READ);
     f = plain_handler(op, mem);
     u = xl_emit(x, f ? f : h_fpu, flags_of(op));
     if (mem)

@@ -179,15 +179,37 @@ HANDLER(h_lar_lsl)
     NEXT;
 }
 
-/* The result goes to tmp; the next uop stores it. */
-HANDLER(h_arpl)
+static bool arpl(uint16_t *d, uint16_t s)
 {
-    uint16_t d = R16(u->d), s = R16(u->s);
-    bool less = (d & 3) < (s & 3);
+    bool less = (*d & 3) < (s & 3);
 
-    c->tmp = less ? (d & ~3u) | (s & 3) : d;
-    fl = set_zf(fl, less);
+    if (less)
+        *d = (uint16_t)((*d & ~3u) | (s & 3));
+    return less;
+}
+
+HANDLER(h_arpl_r)
+{
+    uint16_t d = R16(u->d);
+
+    fl = set_zf(fl, arpl(&d, R16(u->s)));
+    SET16(u->d, d);
     NEXT;
+}
+
+/* Like other instructions that read and write: a place that cannot be written is told as such,
+ * and flags change only when nothing more can fault. */
+HANDLER(h_arpl_m)
+{
+    uint64_t va = EA_X;
+    uint16_t d;
+    int w;
+
+    if (mmu_check_write(c, va, sizeof d) < 0 || mmu_read(c, va, &d, sizeof d) < 0)
+        return raise_fault(c, u, fl);
+    fl = set_zf(fl, arpl(&d, R16(u->s)));
+    w = mmu_write(c, va, &d, sizeof d);
+    NEXT_STORED(w > 0);
 }
 
 /* ---- segment registers ---- */
@@ -293,7 +315,7 @@ HANDLER(h_bound)
 
     if (u->aux == 2) {
         v = (int16_t)R16(u->d);
-        if (mmu_read(c, va, b, 4) < 0)
+        if (mmu_read(c, va, &b[0], 2) < 0 || mmu_read(c, va + 2, &b[1], 2) < 0)
             return raise_fault(c, u, fl);
         lo = b[0];
         hi = b[1];

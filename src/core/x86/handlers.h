@@ -195,7 +195,8 @@ HANDLER(h_lldt);
 HANDLER(h_ltr);
 HANDLER(h_verr_verw);
 HANDLER(h_lar_lsl);
-HANDLER(h_arpl);
+HANDLER(h_arpl_r);
+HANDLER(h_arpl_m);
 HANDLER(h_mov_to_seg);
 HANDLER(h_mov_from_seg);
 HANDLER(h_load_far);   /* LES and the like */

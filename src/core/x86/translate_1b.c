@@ -291,23 +291,32 @@ static void xchg_acc(struct xl *x)
     u->s = xl_reg(x, r, bytes);
 }
 
+static void arpl(struct xl *x)
+{
+    struct uop *u;
+
+    if (!(x->mode & MODE_PE) || x->mode & MODE_VM86) {
+        xl_ud(x);
+        return;
+    }
+    if (x->i.mod == 3) {
+        u = xl_emit(x, h_arpl_r, FU_MERGE);
+        u->d = xl_reg(x, x->i.rm, 2);
+    } else {
+        xl_mem(x, 2, true, true);
+        u = xl_emit(x, h_arpl_m, FU_MERGE);
+        xl_put_mem(x, u);
+    }
+    u->s = xl_reg(x, x->i.reg, 2);
+}
+
 static void movsxd(struct xl *x)
 {
     struct uop *u;
     unsigned s = xl_size(x->i.opsize);
 
-    if (x->bits != 64) { /* ARPL */
-        uint8_t ofs;
-
-        if (!(x->mode & MODE_PE) || x->mode & MODE_VM86) {
-            xl_ud(x);
-            return;
-        }
-        ofs = xl_rm_value(x, 2);
-        u = xl_emit(x, h_arpl, FU_MERGE); /* result in tmp */
-        u->d = ofs;
-        u->s = xl_reg(x, x->i.reg, 2);
-        xl_rm_store(x, 2, OFS_TMP);
+    if (x->bits != 64) {
+        arpl(x);
         return;
     }
     if (x->i.mod == 3) {
