@@ -318,6 +318,18 @@ static bool is_lock_verw(const uint8_t *bytes, const struct prefix *p, unsigned 
            (bytes[p->n + 2] & 0x38) == 0x28;
 }
 
+/* With a prefix that Zydis does not take: VMCALL, RDPKRU and WRPKRU, which are skipped without. */
+static const char *hides_skipped(const uint8_t *bytes, const struct prefix *p)
+{
+    const uint8_t *b = bytes + p->n;
+
+    if (b[0] != 0x0f || b[1] != 0x01)
+        return NULL;
+    if (b[2] == 0xc1)
+        return "calls the host's hypervisor";
+    return b[2] == 0xee || b[2] == 0xef ? "depends on the host's CR4.PKE" : NULL;
+}
+
 static void finish(struct walk *w, struct form *f, const struct prefix *p, unsigned n)
 {
     f->mode = w->mode;
@@ -330,6 +342,8 @@ static void finish(struct walk *w, struct form *f, const struct prefix *p, unsig
     f->len = f->decoded ? f->insn.length : 15;
     if (is_lock_verw(f->bytes, p, n))
         f->skip = "Zen executes LOCK VERW";
+    if (!f->decoded && !f->skip)
+        f->skip = hides_skipped(f->bytes, p);
     if (!f->decoded)
         memset(f->bytes + n, 0, sizeof f->bytes - n);
     if (f->decoded) {

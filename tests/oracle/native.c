@@ -310,6 +310,8 @@ static void call_tramp(enum orc_mode m)
                        "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
                        "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     run.active = false;
+    if (m != ORC_64) /* what 64-bit code would find in them */
+        __asm__ volatile("movl %0, %%ds\n\tmovl %0, %%es" : : "r"(0));
 }
 
 static void store_result(const struct orc_case *oc, struct orc_result *out)

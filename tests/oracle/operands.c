@@ -178,14 +178,23 @@ static void solve(struct aim *a, const ZydisDecodedOperand *op, uint64_t target)
         set_gpr(a, base, target - iv * scale - disp, abits);
 }
 
+/* 16-bit code's CS is based at the code. There only a part is the same on both sides: one that
+ * no case is placed in (all zero). */
+static uint64_t pick_in_code(struct aim *a, unsigned n)
+{
+    return 0x1500 + rng_below(a->r, 0x900 - n);
+}
+
 static void aim_memory(struct aim *a, const ZydisDecodedOperand *op)
 {
     unsigned n = op->size / 8 ? op->size / 8 : 1;
+    bool in_code = a->oc->mode == ORC_16 && op->mem.segment == ZYDIS_REGISTER_CS;
 
     if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
         return;
-    uint64_t target = pick_target(a, n);
-    fill_memory(a, target, n);
+    uint64_t target = in_code ? pick_in_code(a, n) : pick_target(a, n);
+    if (!in_code)
+        fill_memory(a, target, n);
     solve(a, op, target - seg_base(a, op->mem.segment));
     if (a->f->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR) {
         uint64_t to = code_base(a->oc) + a->oc->taken[rng_below(a->r, 2)];

@@ -193,6 +193,8 @@ static HANDLER(h_fpu_ready)
 
     CHECK_CLASS(op->class);
     CHECK_PENDING(op);
+    if (op->mem == FPU_MEM_MASKED && op->reg == FPU_MMX) /* also if the store faults, as on the host */
+        fpu_mmx_begin(c);
     NEXT;
 }
 

@@ -197,18 +197,23 @@ HANDLER(h_arpl_r)
     NEXT;
 }
 
-/* Like other instructions that read and write: a place that cannot be written is told as such,
- * and flags change only when nothing more can fault. */
+/* Memory is written, and may be write-protected, only where the RPL changes. */
 HANDLER(h_arpl_m)
 {
     uint64_t va = EA_X;
     uint16_t d;
-    int w;
+    bool less;
+    int w = 0;
 
-    if (mmu_check_write(c, va, sizeof d) < 0 || mmu_read(c, va, &d, sizeof d) < 0)
+    if (mmu_read(c, va, &d, sizeof d) < 0)
         return raise_fault(c, u, fl);
-    fl = set_zf(fl, arpl(&d, R16(u->s)));
-    w = mmu_write(c, va, &d, sizeof d);
+    less = arpl(&d, R16(u->s));
+    if (less && (seg_linear(c, u->seg, (uint32_t)(va - c->seg[u->seg].base), sizeof d, true, &va) < 0 ||
+                 mmu_check_write(c, va, sizeof d) < 0))
+        return raise_fault(c, u, fl);
+    fl = set_zf(fl, less);
+    if (less)
+        w = mmu_write(c, va, &d, sizeof d);
     NEXT_STORED(w > 0);
 }
 

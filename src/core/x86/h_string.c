@@ -273,12 +273,13 @@ static enum step_end compared(const struct scpu *c, const struct uop *u)
     return (u->scale == REP_E) == !!(c->fl & FL_ZF) ? STEP_MORE : STEP_DONE;
 }
 
+/* ES:DI is read first, as AMD's processors do; the manuals do not say. */
 static enum step_end cmps_one(struct scpu *c, const struct uop *u)
 {
     uint64_t src, dst, a = 0, b = 0;
 
-    if (src_linear(c, u, &src) < 0 || dst_linear(c, u, false, &dst) < 0 ||
-        mmu_read(c, src, &a, u->d) < 0 || mmu_read(c, dst, &b, u->d) < 0)
+    if (dst_linear(c, u, false, &dst) < 0 || mmu_read(c, dst, &b, u->d) < 0 ||
+        src_linear(c, u, &src) < 0 || mmu_read(c, src, &a, u->d) < 0)
         return STEP_FAULT;
     compare(c, a, b, u->d);
     advance(c, u, &RSI, step(c, u));

@@ -303,7 +303,7 @@ static void arpl(struct xl *x)
         u = xl_emit(x, h_arpl_r, FU_MERGE);
         u->d = xl_reg(x, x->i.rm, 2);
     } else {
-        xl_mem(x, 2, true, true);
+        xl_mem(x, 2, false, true);
         u = xl_emit(x, h_arpl_m, FU_MERGE);
         xl_put_mem(x, u);
     }
