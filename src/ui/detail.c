@@ -295,7 +295,7 @@ static bool key(struct view *v, const struct key *k)
     else if ((k->special && (k->code == KEY_RIGHT || k->code == KEY_DOWN)) || (!k->special && (k->code == 'j' || k->code == 'l')))
         go(d, 1);
     else if (!k->special && k->code == 'w')
-        ui_push(v->ui, explain_new(v->ui, FIELD_CPU));
+        ui_push(v->ui, explain_new(v->ui, FIELDS + figure_first("detail")));
     else
         return keys_guest(v->ui, k);
     return true;

@@ -18,7 +18,7 @@ struct overlay {
     char *text;
     int lines, first, page, widest;
     bool follows, is_output; /* follows: shows the end as it grows */
-    int field;               /* of an explanation, -1 */
+    int field;               /* of an explanation: a field_id, or FIELDS + number of a figure; -1 */
 };
 
 static void measure(struct overlay *o)
@@ -102,9 +102,11 @@ static void explain(struct overlay *o);
 
 static bool turn(struct overlay *o, uint32_t code)
 {
+    int all = FIELDS + figure_count();
+
     if (o->field < 0 || (code != KEY_LEFT && code != KEY_RIGHT && code != '<' && code != '>'))
         return false;
-    o->field = (o->field + (code == KEY_LEFT || code == '<' ? FIELDS - 1 : 1)) % FIELDS;
+    o->field = (o->field + (code == KEY_LEFT || code == '<' ? all - 1 : 1)) % all;
     explain(o);
     return true;
 }
@@ -250,33 +252,50 @@ static void wrap(struct text *out, const char *head, const char *s, int w)
     text_puts(out, "\n");
 }
 
-static void explain(struct overlay *o)
+static void explain_field(struct overlay *o, const struct field *f, struct text *t)
 {
-    const struct field *f = field_at((enum field_id)o->field);
     struct row *r = table_selected(o->v.ui->table);
-    struct text t = {0};
     char now[FIELD_TEXT];
 
     snprintf(o->title, sizeof o->title, "%s (%s)", f->title, f->key);
-    wrap(&t, "what", f->what, 66);
-    wrap(&t, "formula", f->formula, 66);
-    wrap(&t, "source", f->source, 66);
+    wrap(t, "what", f->what, 66);
+    wrap(t, "formula", f->formula, 66);
+    wrap(t, "source", f->source, 66);
     if (r && f->text) {
         f->text(r, now);
-        text_printf(&t, "%-10s%s: %s\n", "now", r->name, now[0] ? now : "-");
+        text_printf(t, "%-10s%s: %s\n", "now", r->name, now[0] ? now : "-");
     }
-    text_puts(&t, "\n< > other columns;  a number that cannot be known is shown as a dash\n");
+}
+
+static void explain_figure(struct overlay *o, const struct figure *f, struct text *t)
+{
+    snprintf(o->title, sizeof o->title, "%s (%s)", f->title, f->where);
+    wrap(t, "what", f->what, 66);
+    wrap(t, "formula", f->formula, 66);
+    wrap(t, "source", f->source, 66);
+}
+
+static void explain(struct overlay *o)
+{
+    const struct figure *figure = figure_at(o->field - FIELDS);
+    struct text t = {0};
+
+    if (figure)
+        explain_figure(o, figure, &t);
+    else
+        explain_field(o, field_at((enum field_id)o->field), &t);
+    text_puts(&t, "\n< > other figures;  a number that cannot be known is shown as a dash\n");
     set_text(o, text_str(&t), t.len);
     text_free(&t);
 }
 
-struct view *explain_new(struct ui *u, enum field_id f)
+struct view *explain_new(struct ui *u, int i)
 {
     struct overlay *o = overlay_new(u, "");
 
     if (!o)
         return NULL;
-    o->field = (int)f;
+    o->field = i;
     explain(o);
     return &o->v;
 }

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK_MAX = 64, LEGEND = 22, STEPS = 8 };
+enum { STACK_MAX = 64, LEGEND = 22, STEPS = 8, BESIDE = 112, BESIDE_ROWS = 8 };
 
 void panel_rule(int y, int x, int w, const char *title)
 {
@@ -326,6 +326,26 @@ int panel_memory(struct ui *u, struct row *r, struct area a)
     return y - a.y;
 }
 
+/* The history that belongs to a panel, beside it or below; rows used by both. */
+static int with_history(struct ui *u, struct row *r, enum panel p, struct area a)
+{
+    int (*draw)(struct ui *u, struct row *r, struct area a) = p == PANEL_EXITS ? panel_exits : panel_memory;
+    enum past_field f = p == PANEL_EXITS ? HIST_EXITS : HIST_MEMORY;
+    const char *title = p == PANEL_EXITS ? "exits a second" : "resident memory";
+    int half = (a.w - 2) / 2, used = draw(u, r, (struct area){a.y, a.x, a.h, a.w >= BESIDE ? half : a.w}), left = a.h - used;
+
+    if (a.w >= BESIDE) {
+        used = used < BESIDE_ROWS ? (a.h < BESIDE_ROWS ? a.h : BESIDE_ROWS) : used;
+        panel_history(u, r, f, title, (struct area){a.y, a.x + half + 2, used, a.w - half - 2});
+        return used;
+    }
+    if (left < 4)
+        return used;
+    left = left > BESIDE_ROWS ? BESIDE_ROWS : left;
+    panel_history(u, r, f, title, (struct area){a.y + used, a.x, left, a.w});
+    return used + left;
+}
+
 void panel_draw(struct ui *u, enum panel p, struct row *r, struct area a)
 {
     int used = 0;
@@ -334,10 +354,8 @@ void panel_draw(struct ui *u, enum panel p, struct row *r, struct area a)
         return;
     if (r && p == PANEL_VCPUS)
         used = panel_vcpus(u, r, a);
-    else if (r && p == PANEL_EXITS)
-        used = panel_exits(u, r, a);
-    else if (r && p == PANEL_MEMORY)
-        used = panel_memory(u, r, a);
+    else if (r && (p == PANEL_EXITS || p == PANEL_MEMORY))
+        used = with_history(u, r, p, a);
     if (!used || a.h - used >= 8)
         panel_division(u, (struct area){a.y + used, a.x, a.h - used, a.w});
 }

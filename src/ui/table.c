@@ -289,6 +289,19 @@ static void draw_bar(const struct row *r, int y, int x, int w)
     draw_cells(y, x, w, ROLE_ACCENT, out);
 }
 
+/* What it used of what it could use at most, and a mark at what it was entitled to. */
+static void draw_cpu_bar(const struct ui *u, const struct row *r, int y, int x, int w)
+{
+    double most = r->vcpus < u->model.cpus ? r->vcpus : u->model.cpus, entitled = r->sched.entitlement / most;
+    wchar_t out[32];
+
+    w = w > 32 ? 32 : w;
+    graph_bar(draw_glyphs(), r->up ? r->cpu / most : 0, w, out);
+    draw_cells(y, x, w, ROLE_GUEST + (enum role)r->color, out);
+    if (r->up && entitled > 0)
+        draw_cell(y, x + (int)(fmin(entitled, 0.999) * w), ROLE_WARN, draw_glyphs()->vline);
+}
+
 static void draw_field(struct table *t, const struct row *r, int i, int y, int x)
 {
     const struct field *f = field_at(t->col[i]);
@@ -302,6 +315,9 @@ static void draw_field(struct table *t, const struct row *r, int i, int y, int x
         return;
     case FIELD_EXIT_GRAPH:
         draw_history(t->v.ui, r, HIST_EXITS, 1, y, x, t->width[i]);
+        return;
+    case FIELD_CPU_BAR:
+        draw_cpu_bar(t->v.ui, r, y, x, t->width[i]);
         return;
     case FIELD_MEM_BAR:
         draw_bar(r, y, x, t->width[i]);
@@ -506,8 +522,11 @@ static bool look_key(struct table *t, uint32_t c)
     case '\t':
         t->panel = (t->panel + 1) % PANELS;
         break;
+    case 'W':
+        ui_push(t->v.ui, explain_new(t->v.ui, FIELDS + figure_first("host bar")));
+        break;
     case 'w':
-        ui_push(t->v.ui, explain_new(t->v.ui, t->sorted ? t->sort : FIELD_CPU));
+        ui_push(t->v.ui, explain_new(t->v.ui, (int)(t->sorted ? t->sort : FIELD_CPU)));
         break;
     case '/':
         cmdline_open("/", t->filter, filter_entered, filter_changed, t);
@@ -592,7 +611,7 @@ static const struct key_help help[] = {
     {"g", "consoles side by side: the tagged, or all"}, {"p", "pause, resume"}, {"+ -", "more, less share"}, {"s", "set the share"}, {"u", "take the last change back"},
     {"K R", "stop, reset at once (asks)"}, {"P B", "power button; start"}, {"Space *", "tag one, all: keys act on the tagged"},
     {"/", "filter by name, state or group; !x: without"}, {"< > I S", "sort by the column left, right; invert; as in the lab"},
-    {"o", "group by group"}, {"x v m Tab", "below: exits, vCPUs, memory, next"}, {"w", "what is this number?"},
+    {"o", "group by group"}, {"x v m Tab", "below: exits, vCPUs, memory, next"}, {"w W", "what is this number? of a column, of the host bar"},
     {"[ ] 0", "look back in time, forth, now"}, {"z", "freeze, go on"}, {NULL, NULL}};
 
 static const struct view_ops table_ops = {.name = "guests", .keys = help, .draw = draw, .key = key, .mouse = on_mouse,

@@ -105,7 +105,15 @@ struct view *detail_new(struct ui *u, unsigned id);
 struct view *pager_new(struct ui *u, const char *title);
 void pager_set(struct view *v, const char *text, size_t len); /* copied */
 struct view *help_new(struct ui *u, const struct view_ops *of);
-struct view *explain_new(struct ui *u, enum field_id f);
+struct view *explain_new(struct ui *u, int i); /* a field_id, or FIELDS + number of a figure */
+
+/* figures.c: explanations of what is no column. */
+struct figure {
+    const char *where, *title, *what, *formula, *source; /* where: "host bar", "detail" */
+};
+const struct figure *figure_at(int i); /* NULL past the end */
+int figure_count(void);
+int figure_first(const char *where);
 
 /* keys.c: keys of the table and the detail pane; true: it was one. */
 bool keys_guest(struct ui *u, const struct key *k);
