@@ -23,14 +23,27 @@
 
 enum { VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32 };
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+/* Of a word of 32 bits. */
+static void futex_wait(void *word, uint32_t value)
 {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
 
-static void futex_wake(_Atomic uint32_t *word)
+static void futex_wake(void *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void thread_tell_tid(_Atomic int *tid)
+{
+    *tid = (int)syscall(SYS_gettid);
+    futex_wake(tid);
+}
+
+void thread_await_tid(_Atomic int *tid)
+{
+    while (!*tid)
+        futex_wait(tid, 0);
 }
 
 void vcpu_post(struct vcpu *v, uint32_t bits)
@@ -288,7 +301,7 @@ static void *vcpu_main(void *arg)
     struct accel_ioctl io[VCPU_MAX_IOCTLS];
     unsigned n;
 
-    v->tid = (int)syscall(SYS_gettid);
+    thread_tell_tid(&v->tid);
     n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
     sandbox_vcpu_thread(v->vm->accel->name, io, n);
     while (vcpu_turn(v))
@@ -320,8 +333,7 @@ int vcpu_start(struct vcpu *v, struct err *e)
     v->thread_live = true;
     snprintf(name, sizeof name, "%.9s/cpu%u", v->vm->config->name, v->index);
     pthread_setname_np(v->thread, name);
-    while (!v->tid)
-        sched_yield();
+    thread_await_tid(&v->tid);
     snprintf(name, sizeof name, "/proc/self/task/%d/schedstat", (int)v->tid);
     v->schedstat = open(name, O_RDONLY | O_CLOEXEC);
     snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)v->tid);

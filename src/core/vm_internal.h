@@ -61,7 +61,7 @@ struct vcpu {
     struct accel_vcpu *av; /* machine's */
     pthread_t thread;      /* machine's */
     bool thread_live;      /* machine's */
-    _Atomic int tid;       /* set by the thread; 0: none */
+    _Atomic int tid;       /* set by the thread, vcpu_start sleeps on it; 0: none */
     _Atomic uint32_t attention;
     _Atomic uint32_t sipi_vector;
     _Atomic bool sleeping; /* in futex_wait on attention; partner: vcpu_post */
@@ -166,6 +166,8 @@ struct vm {
 };
 
 /* vcpu.c */
+void thread_tell_tid(_Atomic int *tid);         /* on a new thread; who made it waits with the next one */
+void thread_await_tid(_Atomic int *tid);
 int vcpu_start(struct vcpu *v, struct err *e);  /* its thread begins, parked if ATT_PARK is set */
 void vcpu_join(struct vcpu *v);                 /* after ATT_EXIT */
 void vcpu_post(struct vcpu *v, uint32_t bits);  /* any thread */

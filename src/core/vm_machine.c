@@ -243,7 +243,7 @@ static void *io_main(void *arg)
 {
     struct vm *vm = arg;
 
-    vm->io_tid = (int)syscall(SYS_gettid);
+    thread_tell_tid(&vm->io_tid);
     sandbox_io_thread();
     loop_run(vm->io);
     vm->io_cpu_base_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -265,6 +265,7 @@ static int start_io(struct vm *vm, struct err *e)
     vm->io_live = true;
     snprintf(name, sizeof name, "%.11s/io", vm->config->name);
     pthread_setname_np(vm->io_thread, name);
+    thread_await_tid(&vm->io_tid); /* else it would miss its pins */
     return 0;
 }
 
