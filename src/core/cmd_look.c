@@ -198,6 +198,7 @@ static void info_one(struct cmd_run *r, struct guest *g)
     info_host_memory(r);
     cmd_printf(r, "vcpus           %u\n", c->vcpus);
     cmd_printf(r, "share           %u\n", c->share);
+    cmd_printf(r, "divided by      %s\n", session_sched_mechanism(r->session));
     if (c->cap_pct)
         cmd_printf(r, "cap             %u%%\n", c->cap_pct);
     if (c->pin)

@@ -211,6 +211,12 @@ static const char *get_cpus(struct session *s, char out[64])
     return out;
 }
 
+static const char *get_sched(struct session *s, char out[64])
+{
+    (void)out;
+    return session_sched_choice(s);
+}
+
 static const struct setting {
     const char *key;
     const char *(*get)(struct session *s, char out[64]);
@@ -219,6 +225,7 @@ static const struct setting {
     {"interval", get_interval, set_interval},
     {"overcommit", get_overcommit, set_overcommit},
     {"host.cpus", get_cpus, session_set_cpus},
+    {"host.sched", get_sched, session_set_sched},
 };
 enum { NSETTINGS = sizeof settings / sizeof *settings };
 

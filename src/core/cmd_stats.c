@@ -66,6 +66,7 @@ static void json_cpu(struct json_out *j, struct guest *g, const struct vm_stats 
     jout_num(j, "entitlement", i.entitlement, 4);
     jout_num(j, "got", i.got, 4);
     jout_str(j, "reason", sched_reason_name(i.reason));
+    jout_str(j, "mechanism", i.mechanism);
     jout_num(j, "seconds", i.used_seconds, 3);
     jout_num(j, "mips", is_up(g) && st->mips >= 0 ? st->mips : NAN, 1);
     jout_end(j, '}');

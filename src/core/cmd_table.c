@@ -215,9 +215,11 @@ static const struct cmd table[] = {
     {.name = "set", .exec = exec_set,
      .help = "show or change a setting",
      .more = "interval SECONDS: between samples of statistics; overcommit yes|no: may guests have more memory than\n"
-             "the host; host.cpus LIST: the CPUs given to the lab. In the full-screen\n"
-             "console also theme, graph, mouse, sort, columns; they are kept in $XDG_CONFIG_HOME/ruche/rc.",
-     .args = {{"KEY", ARG_KEY, true, false, "interval overcommit host.cpus"}, {"VALUE", ARG_WORD, true, false, NULL}}},
+             "the host; host.cpus LIST: the CPUs given to the lab; host.sched auto|slots|cgroup: who divides\n"
+             "them (slots: this process, cgroup: the kernel). In the full-screen console also theme, graph,\n"
+             "mouse, sort, columns; they are kept in $XDG_CONFIG_HOME/ruche/rc.",
+     .args = {{"KEY", ARG_KEY, true, false, "interval overcommit host.cpus host.sched"},
+              {"VALUE", ARG_WORD, true, false, NULL}}},
 
     {.name = "undo", .exec = exec_undo,
      .help = "take the last change back",

@@ -6,6 +6,7 @@
 
 #include "core/images.h"
 #include "core/lab.h"
+#include "core/sched_cgroup.h"
 #include "core/units.h"
 
 #include <ctype.h>
@@ -161,28 +162,17 @@ static void check_ksm(struct doctor *d)
                units_fmt_size(size, strtoull(sharing, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE)));
 }
 
-/* Where we are in the tree of cgroups, and whether we may make groups below. */
+/* May the kernel divide the processor for us? Tried, not guessed. */
 static void check_cgroup(struct doctor *d)
 {
-    char own[PATH_MAX], path[PATH_MAX + 64], buf[200];
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    bool v2 = false;
+    struct err e;
+    struct sched_cgroup *c = sched_cgroup_new(1, &e);
 
-    while (f && !v2 && fgets(own, sizeof own, f))
-        v2 = strncmp(own, "0::", 3) == 0;
-    if (f)
-        fclose(f);
-    own[strcspn(own, "\n")] = '\0';
-    if (!v2 || access("/sys/fs/cgroup/cgroup.controllers", R_OK) < 0) {
-        report(d, WARN, "cgroup v2", "not mounted: processor shares are enforced by our own governor");
-        return;
-    }
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.subtree_control", own + 3);
-    if (access(path, W_OK) < 0)
-        report(d, WARN, "cgroup v2", "not delegated to you, our own governor is used; `systemd-run --user --scope -p "
-               "Delegate=yes ruche ...` delegates one");
+    if (c)
+        report(d, OK, "shares", "cgroup: the kernel divides the processor (`host.sched auto`)");
     else
-        report(d, OK, "cgroup v2", "delegated: %s", slurp("/sys/fs/cgroup/cgroup.controllers", buf, sizeof buf));
+        report(d, OK, "shares", "slots: ruche divides the processor itself. %s", e.msg);
+    sched_cgroup_free(c);
 }
 
 static void check_safety(struct doctor *d)

@@ -163,6 +163,7 @@ static double step_domain(struct governor *g, struct gov_guest *root, struct sch
     for (struct gov_guest *a = g->guests; a; a = a->next)
         if (a->live && a->root == root)
             list[n++] = &a->s;
+    root->domain.elsewhere = !g->enforce;
     return n ? sched_step(&root->domain, list, n, dt) : INFINITY;
 }
 

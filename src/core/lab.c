@@ -76,6 +76,7 @@ void lab_free(struct lab *lab)
     free(lab->path);
     free(lab->title);
     free(lab->host_cpus);
+    free(lab->host_sched);
     free(lab);
 }
 

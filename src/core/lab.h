@@ -63,6 +63,7 @@ struct lab {
     char name[VM_NAME_MAX + 1];
     char *title;            /* NULL: none */
     char *host_cpus;        /* CPU list, NULL: all */
+    char *host_sched;       /* auto, slots, cgroup; NULL: auto */
     bool overcommit;        /* guests may have more memory than the host */
     unsigned nnets, nguests;
     struct lab_net *nets;

@@ -4,6 +4,7 @@
  */
 #include "core/lab_internal.h"
 
+#include "core/sched_info.h"
 #include "core/text.h"
 #include "core/units.h"
 
@@ -27,7 +28,18 @@ static void read_host_overcommit(struct lab_reader *r, yaml_node_t *v, void *obj
     lab_read_bool(r, v, "overcommit", &lab->overcommit);
 }
 
+static void read_host_sched(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    struct lab *lab = obj;
+    enum sched_choice c;
+    struct err e;
+
+    if (lab_read_string(r, v, "sched", &lab->host_sched) && sched_choice_parse(lab->host_sched, &c, &e) < 0)
+        lab_error_at(r, v, "%s", e.msg);
+}
+
 static const struct lab_key host_keys[] = {{"cpus", read_host_cpus, false},
+                                           {"sched", read_host_sched, false},
                                            {"overcommit", read_host_overcommit, false}};
 
 /* networks: */

@@ -59,7 +59,7 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
             c->demand = fmax(0, least(c->demand, 1));
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
             want += c->demand > 0.9 ? 1 : c->demand;
-            waited += c->hold ? 0 : c->waited;
+            waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;
         }
         v->io_demand = fade(v->io_demand, v->io_used / dt, dt, DEMAND_FADE);
         want += v->io_demand;

@@ -56,6 +56,7 @@ struct sched_vm {
 
 struct sched_domain {
     double cpus;     /* host CPUs that it may use */
+    bool elsewhere;  /* something else holds guests: who is capped waits for its cap */
     /* state */
     double capacity; /* of them, what others on the host leave; 0 at first */
     double used, waited;

@@ -5,7 +5,14 @@
 #ifndef RUCHE_CORE_SCHED_INFO_H
 #define RUCHE_CORE_SCHED_INFO_H
 
+#include "core/err.h"
+
 #include <stdint.h>
+
+/* What divides the processor: the governor in this process or the kernel. */
+enum sched_choice { SCHED_AUTO, SCHED_SLOTS, SCHED_CGROUP }; /* auto: cgroup where it works */
+
+int sched_choice_parse(const char *v, enum sched_choice *out, struct err *e);
 
 /* What held a guest at what it got, in one word. */
 enum sched_reason {

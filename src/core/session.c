@@ -110,6 +110,8 @@ static int session_init(struct session *s, const struct session_params *p, struc
     if (!s->tick || !s->pump || !s->planner)
         return -1;
     loop_arm_ns(s->tick, s->interval_ns);
+    if (session_set_sched(s, p->lab && p->lab->host_sched ? p->lab->host_sched : "auto", e) < 0)
+        return -1;
     return p->lab ? add_lab(s, p->lab, e) : 0;
 }
 
@@ -140,6 +142,7 @@ void session_free(struct session *s)
         s->guests = g->next;
         guest_free(s, g);
     }
+    session_sched_fini(s);
     governor_free(s->governor);
     session_nets_free(s);
     session_watch_fini(s);

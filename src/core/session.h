@@ -114,6 +114,11 @@ void session_remove(struct session *s, struct guest *g);
 /* CPU affinity of a guest's threads, from pins and the lab's CPUs; called at every start. */
 int session_apply_pins(struct session *s, struct guest *g, struct err *e);
 
+/* What divides the processor: "auto", "slots" or "cgroup"; what was asked for, and what does it. */
+int session_set_sched(struct session *s, const char *v, struct err *e);
+const char *session_sched_choice(const struct session *s);
+const char *session_sched_mechanism(const struct session *s); /* never "auto" */
+
 /* Its share or cap has changed. */
 void session_sched_changed(struct guest *g);
 

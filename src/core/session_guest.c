@@ -107,6 +107,7 @@ void guest_free(struct session *s, struct guest *g)
     for (unsigned i = 0; g->vm && i < VM_NICS_MAX; i++)
         link[i] = vm_link(g->vm, i);
     vm_free(g->vm);
+    session_sched_gone(g);
     session_nets_unlink(link);
     if (g->c)
         vm_config_fini(g->c);

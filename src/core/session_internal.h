@@ -20,6 +20,7 @@
 enum { SESSION_LISTENERS_MAX = 8, SESSION_STARTS_AT_ONCE = 4 };
 
 struct netswitch;
+struct sched_cgroup;
 struct netnat;
 
 struct session_net { /* a network of the lab */
@@ -46,6 +47,8 @@ struct session {
     struct events events;
     struct undo *undo;
     struct governor *governor;
+    enum sched_choice sched_choice; /* what was asked for */
+    struct sched_cgroup *cgroup;    /* NULL: the governor divides */
     struct cmd_runs runs;
     struct cmd_client output;
     struct session_listener listener[SESSION_LISTENERS_MAX];
@@ -73,6 +76,9 @@ struct session {
 void guest_free(struct session *s, struct guest *g);
 
 /* session_sched.c */
+void session_sched_threads(struct guest *g); /* it has new ones */
+void session_sched_gone(struct guest *g);    /* they have ended for good */
+void session_sched_fini(struct session *s);
 void session_sched_sample(struct guest *g);
 /* session_net.c */
 int session_nets_new(struct session *s, const struct lab *lab, struct err *e);   /* before guests are added */

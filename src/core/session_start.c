@@ -196,5 +196,7 @@ int session_apply_pins(struct session *s, struct guest *g, struct err *e)
     }
     if (n && rc == 0 && vm_governed(g->vm))
         governor_set_cpus(vm_governed(g->vm), &all);
+    if (n)
+        session_sched_threads(g);
     return rc;
 }

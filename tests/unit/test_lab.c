@@ -324,6 +324,10 @@ static void memory_beyond_the_host_is_refused_with_the_arithmetic(void **state)
     refused(f, "guests:\n  a: {image: spin, memory: 800M}\n  b: {image: spin, memory: 300M}\n",
             "lab.yaml:2:28: 2 guests with 1.1G of memory in all do not fit into the 1G that this host has "
             "available");
+    refused(f, "host: {sched: nice}\nguests:\n  a: {image: spin}\n",
+            "lab.yaml:1:15: `nice` divides no processor: write `auto`, `slots` or `cgroup`");
+    assert_non_null(parse(f, "host: {sched: cgroup}\nguests:\n  a: {image: spin, autostart: false}\n"));
+    assert_string_equal(f->lab->host_sched, "cgroup");
     assert_non_null(parse(f, "host: {overcommit: true}\nguests:\n  a: {image: spin, memory: 2G}\n"));
     assert_non_null(parse(f, "guests:\n  a: {image: spin, memory: 2G, autostart: false}\n"));
 }

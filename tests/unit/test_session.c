@@ -424,6 +424,21 @@ static void pins_reach_the_threads_and_survive_restarts(void **state)
     assert_int_equal(rig_do(r, "undo"), CMD_DONE);
 }
 
+static void host_sched_is_shown_set_and_refused(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(r, "set host.sched"), CMD_DONE);
+    assert_says(r->out, "host.sched   auto\n");
+    assert_int_equal(rig_do(r, "set host.sched slots"), CMD_DONE);
+    assert_int_equal(rig_do(r, "info db"), CMD_DONE);
+    assert_says(r->out, "divided by      slots\n");
+    assert_int_equal(rig_do(r, "set host.sched nice"), CMD_USAGE);
+    assert_says(r->error, "`nice` divides no processor: write `auto`, `slots` or `cgroup`");
+    assert_int_equal(rig_do(r, "undo"), CMD_DONE);
+    assert_string_equal(session_sched_choice(r->s), "auto");
+}
+
 /* Consoles. */
 
 static void expect_finds_what_was_said_and_what_comes(void **state)
@@ -697,7 +712,8 @@ static void stats_json_has_the_documented_names(void **state)
         "\"blocked\":0.0000,\"paused\":0.0000},"
         "{\"run\":0.2500,\"vmm\":0.0000,\"poll\":0.0000,\"ready\":null,\"capped\":0.0000,\"halt\":0.7500,"
         "\"blocked\":0.0000,\"paused\":0.0000}],"
-        "\"cpu\":{\"share\":100,\"cap\":0,\"entitlement\":null,\"got\":0.5000,\"reason\":null,\"seconds\":1.500,\"mips\":350.0},"
+        "\"cpu\":{\"share\":100,\"cap\":0,\"entitlement\":null,\"got\":0.5000,\"reason\":null,"
+        "\"mechanism\":\"none\",\"seconds\":1.500,\"mips\":350.0},"
         "\"memory\":{\"configured\":67108864,\"target\":null,\"resident\":4194304,\"shared\":null,"
         "\"balloon_free\":null,\"balloon_available\":null},"
         "\"exits\":{\"total\":20,\"rate\":10.0,\"by_reason\":{\"io\":20,\"mmio\":0,\"hlt\":0,\"irqwin\":0,"
@@ -950,6 +966,7 @@ int main(void)
         T(what_cannot_be_undone_says_so),
         T(values_out_of_range_are_refused),
         T(pins_reach_the_threads_and_survive_restarts),
+        T(host_sched_is_shown_set_and_refused),
         T(expect_finds_what_was_said_and_what_comes),
         T(expect_consumes_up_to_the_match_only),
         T(expect_fails_with_the_last_lines),
