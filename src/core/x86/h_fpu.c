@@ -63,7 +63,7 @@ static inline uint64_t call(struct scpu *c, const struct uop *u, void *reg, void
     return ((fpu_fn *)(uintptr_t)u->imm)(c, reg, rm, 0);
 }
 
-static HANDLER(h_sse_rr)
+HANDLER(h_sse_rr)
 {
     uint64_t r;
 
@@ -97,7 +97,7 @@ static HANDLER(h_sse_rr_flags)
             return fpu_fault(c, u, fl, r);                                                         \
         NEXT;                                                                                      \
     }                                                                                              \
-    static HANDLER(h_sse_rm##N)                                                                    \
+    HANDLER(h_sse_rm##N)                                                                           \
     {                                                                                              \
         uint64_t va = EA_X, r;                                                                     \
         CHECK_CLASS(FPU_SSE);                                                                      \
@@ -127,7 +127,7 @@ H_SSE_LOAD(16)
             return raise_fault(c, u, fl);                                                          \
         NEXT_STORED(w);                                                                            \
     }                                                                                              \
-    static HANDLER(h_sse_mr##N)                                                                    \
+    HANDLER(h_sse_mr##N)                                                                           \
     {                                                                                              \
         uint64_t va = EA_X;                                                                        \
         CHECK_CLASS(FPU_SSE);                                                                      \
@@ -283,6 +283,10 @@ static bool is_plain_sse(const struct fpu_op *op)
 /* Handler for a plain SSE operation with these operands, or NULL. */
 static uop_fn *plain_handler(const struct fpu_op *op, bool mem)
 {
+    uop_fn *hot = sse_hot(op->fn, mem);
+
+    if (hot)
+        return hot;
     if (!is_plain_sse(op))
         return NULL;
     if (!mem)

@@ -9,6 +9,7 @@
 #ifndef RUCHE_CORE_X86_HANDLERS_H
 #define RUCHE_CORE_X86_HANDLERS_H
 
+#include "core/x86/fpu.h"
 #include "core/x86/uop.h"
 
 enum form { F_RR, F_RI, F_RM, F_RX, F_MR, F_XR, F_MI, F_XI, FORMS };
@@ -137,6 +138,17 @@ HANDLER(h_cmps);
 HANDLER(h_scas);
 HANDLER(h_ins);
 HANDLER(h_outs);
+
+/* h_fpu.c: any SSE instruction with plain operands; imm: its function. h_sse.c: those of
+ * frequent ones, which do them without a call; NULL: none. */
+HANDLER(h_sse_rr);
+HANDLER(h_sse_rm4);
+HANDLER(h_sse_rm8);
+HANDLER(h_sse_rm16);
+HANDLER(h_sse_mr4);
+HANDLER(h_sse_mr8);
+HANDLER(h_sse_mr16);
+uop_fn *sse_hot(fpu_fn *function, bool mem);
 
 /* h_flags.c */
 HANDLER(h_cmc);
