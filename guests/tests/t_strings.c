@@ -36,6 +36,10 @@ static void moves(void)
     STRING("rep movsw", s);
     check("strings.movsw_overlap", a[202] == 3 && a[203] == 4 && a[200] == 1);
     fill();
+    s = (struct s){(u64)a, (u64)a + 2, 4, 0}; /* an element is read before the next is written */
+    STRING("rep movsl", s);
+    check("strings.movsl_overlaps_itself", !memcmp(a, "\1\2\1\2\3\4\3\4\7\10\7\10\13\14\13\14\17\20\23", 19));
+    fill();
     s = (struct s){(u64)a + 9, (u64)a + 19, 10, 0};
     STRING("std; rep movsb", s);
     check("strings.movsb_backwards", a[10] == 1 && a[19] == 10 && s.dst == (u64)a + 9 && s.src == (u64)a - 1);

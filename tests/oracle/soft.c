@@ -28,6 +28,7 @@ static struct {
     struct scpu *c;
     uint8_t *arena, *code;
     enum orc_mode mode;
+    struct x86_seg seg[X86_NSEGS]; /* as they are when a state begins */
 } soft;
 
 static void no_exit(void *opaque, struct vexit *x)
@@ -94,6 +95,7 @@ static void set_mode(enum orc_mode m)
     r.rflags = FLAG_IF | 2;
     accel_soft.regs_set(soft.vcpu, &r);
     soft.mode = m;
+    memcpy(soft.seg, soft.c->seg, sizeof soft.seg);
 }
 
 int soft_init(void)
@@ -154,7 +156,7 @@ static void load(const struct orc_case *oc)
 {
     struct scpu *c = soft.c;
 
-    if (soft.mode != oc->mode)
+    if (soft.mode != oc->mode || memcmp(soft.seg, c->seg, sizeof soft.seg) != 0)
         set_mode(oc->mode);
     for (unsigned i = 0; i < 16; i++)
         c->gpr[i] = oc->mode == ORC_64 ? oc->in.gpr[i] : (uint32_t)oc->in.gpr[i];

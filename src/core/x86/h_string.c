@@ -145,6 +145,8 @@ static enum step_end movs_bulk(struct scpu *c, const struct uop *u, uint64_t src
     d = mmu_host_w(c, dst, bytes);
     if (!d)
         return c->exc.kind ? STEP_FAULT : STEP_LEAVE;
+    if (d > s && d < s + u->d) /* an element overlaps itself: one by one */
+        return STEP_LEAVE;
     if (d > s && d < s + bytes) {
         for (unsigned i = 0; i < bytes; i++) /* the pattern spreads */
             d[i] = s[i];
