@@ -92,7 +92,7 @@ check-unit: units ## unit tests only
 
 check: ## everything that can be tested, real KVM included (installs what it needs)
 	scripts/deps build test
-	$(MAKE) --no-print-directory check-built
+	$(MAKE) --no-print-directory -j$$(nproc) check-built
 
 check-built: all guests units fuzzers $(KVMBIN) layers
 	tests/run
