@@ -115,7 +115,7 @@ static void one_in(void) { inb(0x80); }
 static void one_mmio(void) { mmio32(MMIO_NOBODY); }
 static void one_cpuid(void) { cpuid(0, 0); }
 static void one_msr(void) { rdmsr(0x1b); }
-static void one_hlt(void) { sleep_until(rdtsc() + tsc_hz() / 50000); } /* 20 us */
+static void one_hlt(void) { halt_once(rdtsc() + tsc_hz() / 50000); } /* 20 us */
 
 static void one_ipi(void)
 {

@@ -203,6 +203,17 @@ void sleep_until(u64 until)
     irq_restore(irqs);
 }
 
+void halt_once(u64 until)
+{
+    bool irqs = irq_save();
+
+    lapic_timer_hz();
+    arm(until);
+    sti_hlt();
+    cli();
+    irq_restore(irqs);
+}
+
 void sleep_ms(u64 ms)
 {
     sleep_until(rdtsc() + ns_to_tsc(ms * 1000000));

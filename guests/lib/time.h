@@ -26,6 +26,10 @@ void delay_us(u64 us); /* busy */
 /* HLT until `tsc`, woken by this CPU's LAPIC timer; also by other interrupts (then goes on
  * sleeping). Interrupts are enabled while it sleeps. */
 void sleep_until(u64 tsc);
+
+/* One HLT, also if `tsc` is past: the timer's interrupt then waits for it. Another interrupt may
+ * end it before. */
+void halt_once(u64 tsc);
 void sleep_ms(u64 ms);
 
 bool pm_timer_present(void);

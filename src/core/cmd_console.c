@@ -277,11 +277,17 @@ static void expect_matched(struct cmd_run *r, const struct expecting *w)
     cmd_done(r, CMD_DONE);
 }
 
+/* Nothing more can come: a guest that has not been started yet may be, from elsewhere. */
+static bool will_not_say(const struct guest *g)
+{
+    return is_over(g) && (vm_state(g->vm) != VM_NEW || g->failed);
+}
+
 static void poll_expect(struct cmd_run *r)
 {
     struct expecting *w = r->state;
     struct guest *g = r->targets.t[0].g;
-    bool over = is_over(g); /* looked at before its last words are read */
+    bool over = will_not_say(g); /* looked at before its last words are read */
     uint8_t raw[READ_BYTES];
     char why[300];
     size_t n;
@@ -295,7 +301,11 @@ static void poll_expect(struct cmd_run *r)
         }
     } while (n);
     if (r->timed_out) {
-        snprintf(why, sizeof why, "%s is over", r->p.arg[2] ? r->p.arg[2] : "30 s");
+        const char *limit = r->p.arg[2] ? r->p.arg[2] : "30";
+        const char *unit = limit[strspn(limit, "0123456789.")] ? "" : " s";
+
+        snprintf(why, sizeof why, "%s%s is over%s", limit, unit,
+                 is_over(g) ? ", and it was not started: see `start`" : "");
         expect_failed(r, w, text_show((char[300]){0}, 300, why));
     } else if (over) {
         snprintf(why, sizeof why, "it is %s%s%s", vm_state_name(vm_state(g->vm)),

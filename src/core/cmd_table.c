@@ -140,7 +140,8 @@ static const struct cmd table[] = {
      .more = "REGEX is an extended regular expression (regex(7)); ^ and $ match at lines. It is looked for in all\n"
              "that the guest has said since it was started, but for what an earlier `expect` has consumed: a match\n"
              "consumes all up to its end. So nothing is missed between `send` and `expect`. TIMEOUT is 30 s; when\n"
-             "it is over the command fails and shows the last lines. Escape sequences are taken out before.",
+             "it is over the command fails and shows the last lines; at once if the guest has ended. One that was\n"
+             "not started yet is waited for. Escape sequences are taken out before.",
      .args = {VM_ONE, {"REGEX", ARG_WORD, false, false, NULL}, {"TIMEOUT", ARG_WORD, true, false, NULL}},
      .opts = {{"--print", "-p", NULL, "print the line that matched"},
               {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},

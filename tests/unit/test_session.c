@@ -499,8 +499,21 @@ static void expect_fails_at_once_when_the_guest_ends(void **state)
     assert_says(r->error, "it is crashed: triple fault");
     assert_says(r->error, "  | bye\n");
     assert_int_equal(rig_do(r, "expect web bye 1"), CMD_DONE); /* but its last words count */
-    assert_int_equal(rig_do(r, "expect off x"), CMD_FAILED);
-    assert_says(r->error, "it is new");
+}
+
+static void expect_waits_for_a_guest_that_is_not_started_yet(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(r, "expect off x 50ms"), CMD_FAILED);
+    assert_says(r->error, "50ms is over, and it was not started: see `start`");
+    rig_begin(r, "expect off hello 100");
+    assert_int_equal(r->status, -1);
+    session_start(r->s, session_guest(r->s, "off"), &(struct err){0});
+    fake_vm_say(rig_vm(r, "off"), "hello");
+    for (int i = 0; i < 20 && r->status < 0; i++)
+        loop_step(session_loop(r->s), 10);
+    assert_int_equal(r->status, CMD_DONE);
 }
 
 static void a_new_start_forgets_what_was_said_before(void **state)
@@ -971,6 +984,7 @@ int main(void)
         T(expect_consumes_up_to_the_match_only),
         T(expect_fails_with_the_last_lines),
         T(expect_fails_at_once_when_the_guest_ends),
+        T(expect_waits_for_a_guest_that_is_not_started_yet),
         T(a_new_start_forgets_what_was_said_before),
         T(send_understands_escapes),
         T(watch_shows_plain_text_until_the_guest_ends),
