@@ -134,9 +134,10 @@ static int unpack(struct boot_kernel *k, const uint8_t *in, size_t inlen, struct
             return 0;
     }
     r = k->packer->unpack(in, inlen, k->data, k->data_bytes);
+    if (r == -ENOMEM)
+        return err_set(e, ENOMEM, "its %s payload needs more memory to unpack than there is", k->packer->name);
     if (r < 0)
-        return err_set(e, -r, "its %s payload %s", k->packer->name,
-                       r == -ENOMEM ? "needs more memory to unpack than there is" : "is damaged");
+        return err_set(e, EILSEQ, "its %s payload is damaged", k->packer->name);
     if (k->packer->slow)
         boot_cache_put(digest, k->data, k->data_bytes);
     return 0;

@@ -394,6 +394,9 @@ static int choose(struct boot_image *b, const struct vm_config *c, struct err *e
     if (c->boot == BOOT_DIRECT)
         return err_set(e, -r, "kernel %s cannot be booted directly: %s; use boot: bzimage",
                        b->kernel.path, why.msg);
+    if (r == -EILSEQ) /* the guest would only find the same, and stand still */
+        return err_set(e, EILSEQ, "kernel %s: %s; copy or download it again, or let the guest try: boot: bzimage",
+                       b->kernel.path, why.msg);
     snprintf(b->note, sizeof b->note, "the guest unpacks its kernel itself, since %s", why.msg);
     return 0;
 }

@@ -228,7 +228,7 @@ struct boot_kernel_view {
 };
 
 /* The payload at [offset, offset+len) of `f`, unpacked, at most max_bytes of it. NULL and `e`,
- * whose sentence begins with "its". */
+ * whose sentence begins with "its" (EILSEQ: what is packed is damaged). */
 struct boot_kernel *boot_kernel_get(const struct boot_file *f, uint64_t offset, uint64_t len,
                                     uint64_t max_bytes, struct err *e);
 void boot_kernel_put(struct boot_kernel *k);

@@ -114,7 +114,8 @@ static int dial_named(const char *name, struct err *e)
     int fd = path ? dial(path) : -1;
 
     if (path && fd < 0)
-        err_set(e, errno, "no ruche answers at %s: %s", path, strerror(errno));
+        err_set(e, errno, "no ruche answers at %s (%s): start one with `ruche --socket %s LAB`", path,
+                strerror(errno), path);
     free(path);
     return fd;
 }

@@ -237,7 +237,7 @@ static void conn_work(struct conn *c)
         if (c->skipping || (nl ? (size_t)(nl - c->in.buf) : c->in.len) > CMD_LINE_MAX) {
             if (!skip_line(c))
                 break;
-            snprintf(why, sizeof why, "a request has at most %d bytes", CMD_LINE_MAX);
+            snprintf(why, sizeof why, "a request has at most %d bytes: send less at once", CMD_LINE_MAX);
             refuse(c, why);
             continue;
         }
@@ -360,8 +360,8 @@ static int server_listen(struct ctl_server *x, struct err *e)
     int rc;
 
     if (strlen(x->path) >= sizeof a.sun_path)
-        return err_set(e, ENAMETOOLONG, "the path of the socket has more than %zu bytes: %s",
-                       sizeof a.sun_path - 1, x->path);
+        return err_set(e, ENAMETOOLONG, "the path of the socket has more than %zu bytes: choose a shorter one with "
+                       "--socket; it is %s", sizeof a.sun_path - 1, x->path);
     strcpy(a.sun_path, x->path);
     rc = make_room(&a, e);
     if (rc < 0)
@@ -371,7 +371,8 @@ static int server_listen(struct ctl_server *x, struct err *e)
     rc = x->fd < 0 ? -1 : bind(x->fd, (struct sockaddr *)&a, sizeof a);
     umask(mask);
     if (rc < 0 || listen(x->fd, 64) < 0 || lstat(x->path, &st) < 0)
-        return err_set(e, errno, "the control socket %s cannot be made: %s", x->path, strerror(errno));
+        return err_set(e, errno, "the control socket %s cannot be made (%s): choose another place with --socket", x->path,
+                       strerror(errno));
     x->dev = st.st_dev;
     x->ino = st.st_ino;
     x->source = loop_add_fd(session_loop(x->session), x->fd, EPOLLIN, on_listen, x, e);

@@ -160,19 +160,34 @@ int image_apply(const char *name, const char *append, struct vm_config *c, struc
     return image_strings(c, name, line) == 0 ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
+/* A word without a slash may have been meant as an image. */
+static int kernel_missing(const char *path, const char *show, struct err *e)
+{
+    int code = errno;
+    char names[200];
+
+    if (code != ENOENT && code != ENOTDIR)
+        return err_set(e, code, "kernel `%s` cannot be opened: %s", show, strerror(code));
+    if (strchr(path, '/'))
+        return err_set(e, code, "kernel `%s` does not exist: check the path", show);
+    return err_set(e, code, "kernel `%s` does not exist: check the path, or name an image: %s", show,
+                   image_names(names, sizeof names));
+}
+
 int image_apply_path(const char *path, const char *append, struct vm_config *c, struct err *e)
 {
     char show[200];
     struct stat st;
 
+    text_show(show, sizeof show, path);
     if (stat(path, &st) < 0)
-        return err_set(e, errno, "kernel `%s` cannot be opened: %s", text_show(show, sizeof show, path),
-                       strerror(errno));
+        return kernel_missing(path, show, e);
     if (!S_ISREG(st.st_mode))
-        return err_set(e, EINVAL, "kernel `%s` is not a file", text_show(show, sizeof show, path));
+        return err_set(e, EINVAL, "kernel `%s` is %s", show,
+                       S_ISDIR(st.st_mode) ? "a directory: give the file in it" : "no regular file: copy it into one");
     if (access(path, R_OK) < 0)
-        return err_set(e, errno, "kernel `%s` may not be read: %s", text_show(show, sizeof show, path),
-                       strerror(errno));
+        return err_set(e, errno, "kernel `%s` may not be read (%s): make it readable for you; many systems keep "
+                       "/boot/vmlinuz* for root", show, strerror(errno));
     free(c->kernel);
     c->kernel = strdup(path);
     if (!c->kernel || image_strings(c, path, append ? append : "console=ttyS0") < 0)

@@ -93,8 +93,8 @@ static void yaml_problem(const yaml_parser_t *p, const char *yaml, size_t len, s
     else if (at < len && yaml[at] == '\t')
         diags_error(d, line, column, "YAML cannot be indented with tabs: use spaces");
     else
-        diags_error(d, line, column, "%s%s%s", p->problem ? p->problem : "not YAML", p->context ? ", " : "",
-                    p->context ? p->context : "");
+        diags_error(d, line, column, "%s%s%s: look for a bracket or quote that is not closed, and at the indentation",
+                    p->problem ? p->problem : "not YAML", p->context ? ", " : "", p->context ? p->context : "");
 }
 
 /* The loader nests as the text does: bound it before. */
@@ -220,7 +220,8 @@ static char *slurp(const char *path, size_t *len, struct diags *d)
            (n = read(fd, buf + *len, LAB_FILE_MAX + 1 - *len)) > 0)
         *len += (size_t)n;
     if (fd < 0 || (n < 0 && *len <= LAB_FILE_MAX))
-        diags_error(d, 0, 0, "cannot be read: %s", buf ? strerror(errno) : "out of memory");
+        diags_error(d, 0, 0, "cannot be read: %s%s", buf ? strerror(errno) : "out of memory",
+                    fd < 0 && errno == ENOENT ? ": give the path of a lab file, or of a directory with lab.yaml" : "");
     else if (*len > LAB_FILE_MAX)
         diags_error(d, 0, 0, "larger than 1 MiB: this is no lab file");
     if (fd >= 0)

@@ -149,6 +149,20 @@ static const char *disk_hint(const struct disk_config *d)
     return *hint || !d->overlay_path ? hint : fence_hint(d->overlay_path, FENCE_WRITE);
 }
 
+/* Of a disk that is to be made. */
+static int check_directory(const char *path, const char *show, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[PATH_MAX], where[160];
+
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (access(dir, W_OK | X_OK) == 0)
+        return 0;
+    return err_set(e, errno, "disk `%s` cannot be made in `%s` (%s): put it elsewhere, or %s", show,
+                   text_show(where, sizeof where, dir), strerror(errno),
+                   errno == ENOENT ? "make that directory" : "give yourself permission to write there");
+}
+
 int lab_check_disk_file(const struct disk_config *d, struct err *e)
 {
     char show[160];
@@ -161,14 +175,16 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
         if (errno != ENOENT)
             return err_set(e, errno, "disk `%s` cannot be opened: %s", show, strerror(errno));
         if (d->mode == DISK_READONLY || !d->size_bytes)
-            return err_set(e, ENOENT, "disk `%s` does not exist%s", show,
-                           d->mode == DISK_READONLY ? "" : ": give it a `size:` and it is made");
-        return 0;
+            return err_set(e, ENOENT, "disk `%s` does not exist: %s", show,
+                           d->mode == DISK_READONLY ? "check the path" : "give it a `size:` and it is made");
+        return check_directory(d->path, show, e);
     }
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return err_set(e, EINVAL, "disk `%s` is neither a file nor a block device", show);
+        return err_set(e, EINVAL, "disk `%s` is neither a file nor a block device: give the path "
+                       "of an image", show);
     if (access(d->path, R_OK) < 0)
-        return err_set(e, errno, "disk `%s` may not be read: %s", show, strerror(errno));
+        return err_set(e, errno, "disk `%s` may not be read (%s): make it readable for you", show,
+                       strerror(errno));
     if (d->mode == DISK_RAW && access(d->path, W_OK) < 0)
         return err_set(e, errno, "disk `%s` may not be written (%s): make it `readonly: true` or give it "
                        "`overlay: true`", show, strerror(errno));

@@ -250,6 +250,7 @@ static void step(struct script *x)
             return;
         }
         if (!s->eof && s->in.len > CMD_LINE_MAX) {
+            s->line++;
             run_line(x, text_str(&s->in)); /* refused, with the sentence about its length */
             text_clear(&s->in);
             return;

@@ -185,7 +185,7 @@ static void a_line_of_10_megabytes_is_refused_at_bounded_memory(void **state)
     }
     while (write(fd, "\n", 1) != 1)
         loop_step(session_loop(c->r->s), 1);
-    assert_string_equal(hear(c, fd), "{\"status\":2,\"error\":\"a request has at most 65536 bytes\"}\n");
+    assert_string_equal(hear(c, fd), "{\"status\":2,\"error\":\"a request has at most 65536 bytes: send less at once\"}\n");
     assert_string_equal(request(c, fd, "{\"command\":\"set interval\"}\n"),
                         "{\"status\":0,\"output\":\"interval     1\\n\"}\n");
     close(fd);
@@ -410,7 +410,8 @@ static void the_client_says_when_there_is_nobody(void **state)
     assert_string_equal(out, "ruche: no ruche is running that you may control: start one with `ruche LAB`, or name "
                              "its socket with --socket\n");
     assert_int_equal(client(c, "/tmp/no.sock", false, (char *[]){"list"}, 1, out, sizeof out), 1);
-    assert_string_equal(out, "ruche: no ruche answers at /tmp/no.sock: No such file or directory\n");
+    assert_string_equal(out, "ruche: no ruche answers at /tmp/no.sock (No such file or directory): start one with "
+                             "`ruche --socket /tmp/no.sock LAB`\n");
 }
 
 int main(void)

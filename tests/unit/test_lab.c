@@ -309,8 +309,8 @@ static void kernels_that_cannot_be_used_are_told(void **state)
 {
     struct fixture *f = *state;
 
-    refused(f, "guests:\n  web: {kernel: ./nothing}\n", "nothing` cannot be opened: No such file or directory");
-    refused(f, "guests:\n  web: {kernel: ./tiny}\n", "tiny` is not a file");
+    refused(f, "guests:\n  web: {kernel: ./nothing}\n", "nothing` does not exist: check the path");
+    refused(f, "guests:\n  web: {kernel: ./tiny}\n", "tiny` is a directory: give the file in it");
     refused(f, "guests:\n  web: {memory: 64M}\n", "guest `web` has no kernel: give it `image:` or `kernel:`");
     refused(f, "guests:\n  web: {image: rogue}\n", "needs ");
     assert_non_null(strstr(text_str(&f->said), "tiny/rogue.elf, which is not there: run `make`"));
@@ -451,7 +451,7 @@ static void files_that_are_no_lab_are_told(void **state)
     snprintf(path, sizeof path, "%s/tiny", f->dir);
     assert_null(lab_load(path, &f->host, &f->d));
     diags_print(f->d, &f->said);
-    assert_non_null(strstr(text_str(&f->said), "tiny/lab.yaml: cannot be read: No such file or directory\n"));
+    assert_non_null(strstr(text_str(&f->said), "tiny/lab.yaml: cannot be read: No such file or directory: give the path of a lab file"));
     diags_free(f->d);
     text_clear(&f->said);
     touch(f, "big.yaml", (1 << 20) + 1);
