@@ -511,7 +511,7 @@ static void expect_waits_for_a_guest_that_is_not_started_yet(void **state)
     assert_int_equal(r->status, -1);
     session_start(r->s, session_guest(r->s, "off"), &(struct err){0});
     fake_vm_say(rig_vm(r, "off"), "hello");
-    for (int i = 0; i < 20 && r->status < 0; i++)
+    for (int i = 0; i < 1000 && r->status < 0; i++)
         loop_step(session_loop(r->s), 10);
     assert_int_equal(r->status, CMD_DONE);
 }
