@@ -55,7 +55,7 @@ class Instance:
                     with open(self.file("stderr"), encoding="utf-8", errors="replace") as f:
                         raise Refused("ruche did not start: " + f.read()) from None
                 time.sleep(0.02)
-        self.socket.settimeout(30)
+        self.socket.settimeout(150)
         self.lines = self.socket.makefile("r", encoding="utf-8")
 
     def ask(self, *words, as_json=False):

@@ -287,6 +287,14 @@ static bool addresses_fs_alone(const struct form *f)
     return false;
 }
 
+static bool addresses_cs(const struct form *f)
+{
+    for (unsigned i = 0; i < f->insn.operand_count; i++)
+        if (f->ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY && f->ops[i].mem.segment == ZYDIS_REGISTER_CS)
+            return true;
+    return false;
+}
+
 static const char *skip_reason(const struct form *f)
 {
     for (unsigned i = 0; i < sizeof skips / sizeof skips[0]; i++)
@@ -294,6 +302,8 @@ static const char *skip_reason(const struct form *f)
             return skips[i].why;
     if (f->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return "far transfer";
+    if (f->mode == ORC_16 && f->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR && addresses_cs(f))
+        return "its target would be in the code that both sides have their own of";
     if (addresses_fs_alone(f))
         return "FS is this process' own: nothing near it is safe to touch";
     if (has_segment_operand(f))

@@ -16,6 +16,8 @@ enum {
     MXCSR_VALID = 0xffff, /* all others are #GP: the misaligned mode of AMD is not advertised */
 
     FCW_MASKS = 0x3f,
+    FCW_VALID = 0x1f7f, /* the other bits are 0 whatever is loaded, */
+    FCW_ONE = 0x40,     /* and this one is 1 */
     FSW_ES = 0x80,
     FSW_B = 0x8000,
 };

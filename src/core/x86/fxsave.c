@@ -47,6 +47,7 @@ static uint64_t restore(struct scpu *c, const void *mem, bool mode64, bool wide)
         return FPU_FAULT | VEC_GP;
     fpu_to_image(c);
     i.mxcsr_mask = c->fx.mxcsr_mask;
+    i.fcw = (i.fcw & FCW_VALID) | FCW_ONE;
     if (!wide) {
         i.fip = (uint32_t)i.fip;
         i.fdp = (uint32_t)i.fdp;

@@ -51,7 +51,6 @@ HANDLER(h_lgdt)
     uint8_t buf[10] = {0};
     uint64_t base;
 
-    NEED_CPL0;
     if (mmu_read(c, EA_X, buf, n) < 0)
         return raise_fault(c, u, fl);
     memcpy(&base, buf + 2, 8);

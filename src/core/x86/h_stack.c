@@ -131,9 +131,11 @@ HANDLER(h_pusha)
     int r = 0;
 
     /* The whole frame must be writable before anything is stored. */
-    if (seg_linear(c, X86_SS, (rsp - 8u * u->aux) & stack_mask(c), 8u * u->aux, true, &lin) < 0 ||
-        mmu_check_write(c, lin, 8u * u->aux) < 0)
-        return raise_fault(c, u, fl);
+    for (unsigned i = 1; i <= 8; i++) {
+        if (seg_linear(c, X86_SS, (rsp - i * u->aux) & stack_mask(c), u->aux, true, &lin) < 0 ||
+            mmu_check_write(c, lin, u->aux) < 0)
+            return raise_fault(c, u, fl);
+    }
     for (unsigned i = 0; i < 8; i++)
         r |= stack_push(c, i == X86_RSP ? rsp : c->gpr[i], u->aux);
     if (r < 0) {

@@ -370,7 +370,6 @@ HANDLER(h_smsw)
 
 HANDLER(h_invlpg)
 {
-    NEED_CPL0;
     tlb_flush_page(c, EA_X);
     return leave_next(c, u, fl);
 }

@@ -25,6 +25,8 @@ static struct uop *sys_mem(struct xl *x, uop_fn *f, unsigned bytes, bool write, 
         xl_ud(x);
         return NULL;
     }
+    if (last)
+        xl_emit(x, h_cpl0, FU_READ); /* comes before a fault of the operand */
     xl_mem(x, bytes, write, true);
     u = last ? xl_last(x, f) : xl_emit(x, f, FU_READ);
     xl_put_mem(x, u);
