@@ -29,8 +29,12 @@ static const struct boot_format *const formats[] = {
 const char *boot_protocol_name(enum boot_protocol p)
 {
     static const char *const names[] = {
-        [BOOT_LINUX64] = "Linux bzImage", [BOOT_LINUX_DIRECT] = "Linux direct", [BOOT_PVH] = "PVH",
-        [BOOT_MULTIBOOT] = "Multiboot",   [BOOT_FLAT] = "flat binary",
+        [BOOT_LINUX64] = "Linux bzImage",
+        [BOOT_LINUX32] = "Linux bzImage, 32-bit",
+        [BOOT_LINUX_DIRECT] = "Linux direct",
+        [BOOT_PVH] = "PVH",
+        [BOOT_MULTIBOOT] = "Multiboot",
+        [BOOT_FLAT] = "flat binary",
     };
 
     return (unsigned)p < sizeof names / sizeof names[0] ? names[p] : "unknown";
@@ -174,8 +178,29 @@ const char *boot_image_note(const struct boot_image *b)
     return b->note;
 }
 
+/* What a BIOS leaves in its data area (RBIL memory.lst, 0040h:), as far as kernels look: Xen and
+ * Linux place their real-mode code below the base memory's end, others find serial ports here. */
+static int write_bios_data(struct gmem *m, struct err *e)
+{
+    enum { BDA = 0x400, BDA_BYTES = 0x16, COM1 = 0x3f8, COM2 = 0x2f8, TWO_PORTS_AND_FPU = 2 << 9 | 2 };
+    uint8_t bda[BDA_BYTES] = {0}, ebda_kib = (0xa0000 - BOOT_LOW_END) >> 10;
+    int r;
+
+    le16_put(bda + 0x00, COM1);
+    le16_put(bda + 0x02, COM2);
+    le16_put(bda + 0x0e, BOOT_LOW_END >> 4); /* segment of the extended data area */
+    le16_put(bda + 0x10, TWO_PORTS_AND_FPU);
+    le16_put(bda + 0x13, BOOT_LOW_END >> 10);
+    r = gmem_write(m, BDA, bda, sizeof bda);
+    if (r == 0)
+        r = gmem_write(m, BOOT_LOW_END, &ebda_kib, 1);
+    return r < 0 ? err_set(e, -r, "the guest's memory is too small; set memory: 16M or more") : 0;
+}
+
 int boot_load(const struct boot_image *b, struct gmem *m, const struct boot_params *p,
               struct x86_regs *regs, struct err *e)
 {
-    return b->format->load(b, m, p, regs, e);
+    int r = write_bios_data(m, e); /* first: an image may lie there */
+
+    return r < 0 ? r : b->format->load(b, m, p, regs, e);
 }

@@ -22,6 +22,7 @@ struct boot_image;
 
 enum boot_protocol {
     BOOT_LINUX64,      /* bzImage, 64-bit entry, unpacks itself */
+    BOOT_LINUX32,      /* the same by its 32-bit entry */
     BOOT_LINUX_DIRECT, /* bzImage, unpacked by us */
     BOOT_PVH,
     BOOT_MULTIBOOT,

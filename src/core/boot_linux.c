@@ -3,11 +3,13 @@
  * boot_linux: Linux kernels as distributions ship them (bzImage), in two ways:
  *
  *   bzimage  the protected-mode code goes to its preferred address and is entered at its 64-bit
- *            entry; it unpacks, moves and randomises the kernel inside the guest.
+ *            entry, or at its 32-bit one if it has no other; it unpacks, moves and randomises
+ *            the kernel inside the guest.
  *   direct   the kernel inside is unpacked on the host and entered itself. Address
  *            randomisation, which that other code would have done, is done here.
  *
- * Linux Documentation/arch/x86/boot.rst, protocol 2.12 and newer (Linux 3.8), 64-bit kernels.
+ * Linux Documentation/arch/x86/boot.rst, protocol 2.10 and newer (Linux 2.6.31); the 64-bit entry
+ * is told by 2.12 (Linux 3.8).
  * Not done here that a bzImage would do for itself: 5-level paging, memory encryption.
  */
 #include "core/boot_priv.h"
@@ -43,11 +45,13 @@ enum {
 
 enum {
     SECTOR = 512,
+    PARAGRAPH = 16,
     DEFAULT_SETUP_SECTS = 4,
     LOADED_HIGH = 1,
     XLF_KERNEL_64 = 1,
     XLF_CAN_BE_LOADED_ABOVE_4G = 2,
     ENTRY_64 = 0x200,
+    VERSION_2_10 = 0x020a,
     VERSION_2_12 = 0x020c,
 };
 
@@ -66,15 +70,21 @@ static int check_version(const struct boot_image *b, const char *path, struct er
     if (b->head_bytes < H_END_MAX)
         return err_set(e, ENODATA, "kernel %s is truncated inside its header; copy it again", path);
     version = le16_get(p + H_VERSION);
-    if (version < VERSION_2_12)
+    if (version < VERSION_2_10)
         return err_set(e, ENOTSUP,
-                       "kernel %s speaks Linux boot protocol %u.%02u; 2.12 is needed "
-                       "(Linux 3.8 or newer)",
+                       "kernel %s speaks Linux boot protocol %u.%02u; 2.10 is needed "
+                       "(Linux 2.6.31 or newer)",
                        path, version >> 8, version & 0xff);
-    if (!(le16_get(p + H_XLOADFLAGS) & XLF_KERNEL_64) || !(p[H_LOADFLAGS] & LOADED_HIGH))
-        return err_set(e, ENOTSUP, "kernel %s is a 32-bit Linux kernel; use an x86-64 (amd64) one",
+    if (!(p[H_LOADFLAGS] & LOADED_HIGH))
+        return err_set(e, ENOTSUP, "kernel %s wants to be loaded below 1 MiB (zImage); use a bzImage",
                        path);
     return 0;
+}
+
+/* What the header says of its ways in; before 2.12 it cannot tell. */
+static unsigned xloadflags(const uint8_t *p)
+{
+    return le16_get(p + H_VERSION) < VERSION_2_12 ? 0 : le16_get(p + H_XLOADFLAGS);
 }
 
 static int check_sizes(const struct linux_header *h, const struct boot_file *k, struct err *e)
@@ -85,7 +95,7 @@ static int check_sizes(const struct linux_header *h, const struct boot_file *k, 
                        "%llu; copy or download it again",
                        k->path, (unsigned long long)(h->code_offset + h->code_bytes),
                        (unsigned long long)k->size_bytes);
-    if (h->code_bytes <= ENTRY_64)
+    if (h->code_bytes <= (h->bits64 ? ENTRY_64 : 0))
         return err_set(e, EBADMSG, "kernel %s is damaged: its header says it has no code", k->path);
     if ((h->alignment & (h->alignment - 1)) || h->alignment < GMEM_PAGE_BYTES ||
         h->alignment > MIB(64) || h->pref_address < BOOT_HIGH_START ||
@@ -93,6 +103,16 @@ static int check_sizes(const struct linux_header *h, const struct boot_file *k, 
         return err_set(e, EBADMSG, "kernel %s is damaged: its header asks for impossible addresses",
                        k->path);
     return 0;
+}
+
+/* The header counts paragraphs, and some (memtest86+) have a last one that is not whole. */
+static uint64_t missing_of_last_paragraph(const struct linux_header *h, const struct boot_file *k)
+{
+    uint64_t end = h->code_offset + h->code_bytes;
+
+    if (h->code_bytes == 0 || end <= k->size_bytes || end - k->size_bytes >= PARAGRAPH)
+        return 0;
+    return end - k->size_bytes;
 }
 
 /* Kept apart from the other checks: a kernel with a bad payload can still try for itself. */
@@ -120,16 +140,18 @@ static int read_header(const struct boot_image *b, struct linux_header *h, struc
     *h = (struct linux_header){
         .raw_bytes = end - H_SETUP_SECTS,
         .code_offset = (uint64_t)(sects + 1) * SECTOR,
-        .code_bytes = (uint64_t)le32_get(p + H_SYSSIZE) * 16,
+        .code_bytes = (uint64_t)le32_get(p + H_SYSSIZE) * PARAGRAPH,
         .init_size = le32_get(p + H_INIT_SIZE),
         .cmdline_max = le32_get(p + H_CMDLINE_SIZE),
         .initrd_addr_max = le32_get(p + H_INITRD_ADDR_MAX),
         .pref_address = le64_get(p + H_PREF_ADDRESS),
         .alignment = le32_get(p + H_ALIGNMENT),
         .relocatable = p[H_RELOCATABLE] != 0,
-        .above_4g = (le16_get(p + H_XLOADFLAGS) & XLF_CAN_BE_LOADED_ABOVE_4G) != 0,
+        .above_4g = (xloadflags(p) & XLF_CAN_BE_LOADED_ABOVE_4G) != 0,
+        .bits64 = (xloadflags(p) & XLF_KERNEL_64) != 0,
     };
     memcpy(h->raw, p + H_SETUP_SECTS, h->raw_bytes);
+    h->code_bytes -= missing_of_last_paragraph(h, &b->kernel);
     r = check_sizes(h, &b->kernel, e);
     if (r == 0)
         find_payload(h, p);
@@ -362,6 +384,8 @@ static int open_direct(struct boot_image *b, uint64_t memory_bytes, struct err *
 {
     const struct linux_header *h = &b->lx.h;
 
+    if (!h->bits64)
+        return err_set(e, ENOTSUP, "it is entered in 32-bit mode");
     if (h->payload_bytes == 0)
         return err_set(e, EBADMSG, "its header names no payload");
     b->lx.kernel =
@@ -380,7 +404,7 @@ static int choose(struct boot_image *b, const struct vm_config *c, struct err *e
     struct err why = {0};
     int r;
 
-    b->protocol = BOOT_LINUX64;
+    b->protocol = b->lx.h.bits64 ? BOOT_LINUX64 : BOOT_LINUX32;
     if (c->boot == BOOT_BZIMAGE) {
         snprintf(b->note, sizeof b->note, "the guest unpacks its kernel itself (boot: bzimage)");
         return 0;
@@ -429,7 +453,7 @@ static int load_kernel(const struct boot_image *b, const struct linux_plan *plan
     int r;
 
     if (!b->lx.kernel) {
-        *entry = plan->kernel_gpa + ENTRY_64;
+        *entry = plan->kernel_gpa + (h->bits64 ? ENTRY_64 : 0);
         return boot_file_load(&b->kernel, h->code_offset, h->code_bytes, m, plan->kernel_gpa, e);
     }
     elf = boot_kernel_view(b->lx.kernel).elf;
@@ -453,7 +477,9 @@ static int linux_load(const struct boot_image *b, struct gmem *m, const struct b
         r = boot_file_load(&b->initrd, 0, plan.initrd_bytes, m, plan.initrd_gpa, e);
     if (r == 0)
         r = boot_zeropage_write(&b->lx.h, &plan, &ram, p, m, e);
-    if (r == 0)
+    if (r == 0 && b->protocol == BOOT_LINUX32)
+        r = boot_entry32_write(entry, m, regs, e);
+    else if (r == 0)
         r = boot_long_mode_write(&plan, entry, m, regs, e);
     return r;
 }

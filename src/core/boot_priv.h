@@ -89,7 +89,7 @@ int boot_file_load(const struct boot_file *f, uint64_t offset, uint64_t len, str
 /* ---- boot_place.c ---- */
 
 enum {
-    /* Below 1 MiB. Page 0 (interrupt vectors, BIOS data) stays zero. Linux only: the others
+    /* Below 1 MiB. Page 0 has interrupt vectors (zero) and BIOS data. Linux only: the others
      * look for free places, because their kernels may be linked to these addresses. */
     BOOT_GDT_GPA = 0x6000,
     BOOT_ZERO_PAGE_GPA = 0x7000,
@@ -264,7 +264,7 @@ struct linux_header {
     uint64_t payload_offset, payload_bytes; /* in the file; 0: none */
     uint32_t init_size, cmdline_max, initrd_addr_max;
     uint64_t pref_address, alignment;
-    bool relocatable, above_4g;
+    bool relocatable, above_4g, bits64; /* bits64: has an entry for 64-bit mode */
 };
 
 struct linux_boot { /* part of boot_image */
@@ -286,6 +286,9 @@ int boot_zeropage_write(const struct linux_header *h, const struct linux_plan *p
 /* Identity map of the first 4 GiB and of the kernel; sets the 64-bit entry state in `r`. */
 int boot_long_mode_write(const struct linux_plan *plan, uint64_t entry, struct gmem *m,
                          struct x86_regs *r, struct err *e);
+
+/* The 32-bit entry state instead: flat protected mode without paging. */
+int boot_entry32_write(uint64_t entry, struct gmem *m, struct x86_regs *r, struct err *e);
 
 /* ---- boot_multiboot.c ---- */
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * boot_zeropage: what a Linux kernel is handed at its 64-bit entry: `struct boot_params` (the
- * "zero page") with setup header, memory map, command line and a random seed; an identity map;
- * flat 64-bit segments.
+ * boot_zeropage: what a Linux kernel is handed at its entry: `struct boot_params` (the "zero
+ * page") with setup header, memory map, command line and a random seed; flat segments; for the
+ * 64-bit entry an identity map.
  *
- * Linux Documentation/arch/x86/boot.rst ("64-bit boot protocol") and zero-page.rst.
+ * Linux Documentation/arch/x86/boot.rst ("32-bit" and "64-bit boot protocol") and zero-page.rst.
  */
 #include "core/boot_priv.h"
 
@@ -180,6 +180,8 @@ static int write_tables(const struct linux_plan *plan, struct gmem *m)
     return r;
 }
 
+#define TOO_SMALL "the guest's memory is too small to boot Linux; set memory: 64M or more"
+
 int boot_long_mode_write(const struct linux_plan *plan, uint64_t entry, struct gmem *m,
                          struct x86_regs *r, struct err *e)
 {
@@ -189,8 +191,7 @@ int boot_long_mode_write(const struct linux_plan *plan, uint64_t entry, struct g
     if (rc == 0)
         rc = boot_gdt_write(m, BOOT_GDT_GPA, true, r);
     if (rc < 0)
-        return err_set(e, -rc,
-                       "the guest's memory is too small to boot Linux; set memory: 64M or more");
+        return err_set(e, -rc, TOO_SMALL);
     memset(r->gpr, 0, sizeof r->gpr);
     r->gpr[X86_RSI] = BOOT_ZERO_PAGE_GPA;
     r->rip = entry;
@@ -199,5 +200,17 @@ int boot_long_mode_write(const struct linux_plan *plan, uint64_t entry, struct g
     r->cr3 = table_gpa(ROOT);
     r->cr4 = CR4_PAE;
     r->efer = EFER_LME | EFER_LMA;
+    return 0;
+}
+
+int boot_entry32_write(uint64_t entry, struct gmem *m, struct x86_regs *r, struct err *e)
+{
+    int rc;
+
+    boot_regs_flat32(r, (uint32_t)entry);
+    rc = boot_gdt_write(m, BOOT_GDT_GPA, false, r);
+    if (rc < 0)
+        return err_set(e, -rc, TOO_SMALL);
+    r->gpr[X86_RSI] = BOOT_ZERO_PAGE_GPA;
     return 0;
 }

@@ -506,19 +506,60 @@ static void a_command_line_that_is_too_long_is_refused(void **state)
     assert_refused(&g, "at most 255");
 }
 
-static void old_and_32_bit_kernels_are_refused(void **state)
+static void old_kernels_and_zimages_are_refused(void **state)
 {
     struct image old = bzimage_of(PACK_LZ4, RELOCS_3_LISTS),
-                 narrow = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
+                 low = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
     struct guest g, h;
 
     (void)state;
-    le16_put(old.data + 0x206, 0x20a);
+    le16_put(old.data + 0x206, 0x209);
     g = guest_with(&old, 64);
-    assert_refused(&g, "protocol 2.10");
-    le16_put(narrow.data + 0x236, 0x7e);
-    h = guest_with(&narrow, 64);
-    assert_refused(&h, "32-bit Linux kernel");
+    assert_refused(&g, "protocol 2.09");
+    low.data[0x211] = 0;
+    h = guest_with(&low, 64);
+    assert_refused(&h, "zImage");
+}
+
+/* A 32-bit kernel, and a 64-bit one from before its header could tell. */
+static void kernels_without_a_64_bit_entry_start_in_flat_32_bit_mode(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        struct image k = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
+        struct guest g;
+
+        (void)state;
+        if (i == 0)
+            le16_put(k.data + 0x236, 0x7e); /* no XLF_KERNEL_64 */
+        else
+            le16_put(k.data + 0x206, 0x20b);
+        g = guest_with(&k, 64);
+        guest_boot(&g);
+        assert_int_equal(boot_image_protocol(g.b), BOOT_LINUX32);
+        assert_says(boot_image_note(g.b), "32-bit mode");
+        assert_int_equal(g.r.rip, VMLINUX_BASE);
+        assert_int_equal(g.r.gpr[X86_RSI], ZP);
+        assert_int_equal(g.r.gpr[X86_RBP], 0);
+        assert_int_equal(g.r.cr0 & 0x80000001, 1);
+        assert_int_equal(g.r.efer, 0);
+        assert_int_equal(g.r.seg[X86_CS].sel, 0x10);
+        assert_int_equal(g.r.seg[X86_CS].attr, 0xc09b);
+        assert_int_equal(peek(&g, g.r.gdt.base + 0x10, 8), 0x00cf9b000000ffffull);
+        assert_int_equal(peek(&g, g.r.gdt.base + 0x18, 8), 0x00cf93000000ffffull);
+        guest_end(&g);
+    }
+}
+
+static void a_32_bit_kernel_is_not_booted_directly(void **state)
+{
+    struct image k = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
+    struct guest g;
+
+    (void)state;
+    le16_put(k.data + 0x236, 0x7e);
+    g = guest_with(&k, 64);
+    g.c.boot = BOOT_DIRECT;
+    assert_refused(&g, "use boot: bzimage");
 }
 
 static void truncation_at_every_byte_is_noticed(void **state)
@@ -527,7 +568,7 @@ static void truncation_at_every_byte_is_noticed(void **state)
     size_t len = k.len;
 
     (void)state;
-    for (size_t n = 0x206; n < len; n++) { /* before it is no Linux kernel */
+    for (size_t n = 0x206; n <= len - 16; n++) { /* before it is no Linux kernel */
         struct image part = {0};
         struct guest g;
 
@@ -536,6 +577,20 @@ static void truncation_at_every_byte_is_noticed(void **state)
         assert_refused(&g, n < 0x290 ? "truncated inside its header" : "truncated");
     }
     image_free(&k);
+}
+
+static void the_last_paragraph_need_not_be_whole(void **state)
+{
+    struct image k = bzimage_of(PACK_LZ4, RELOCS_3_LISTS);
+    struct guest g;
+
+    (void)state;
+    k.len -= 8;
+    g = guest_with(&k, 64);
+    g.c.boot = BOOT_BZIMAGE;
+    guest_boot(&g);
+    assert_int_equal(boot_image_protocol(g.b), BOOT_LINUX64);
+    guest_end(&g);
 }
 
 /* Whatever the file says: a sentence, or a boot inside the guest's memory. */
@@ -875,8 +930,11 @@ int main(void)
         cmocka_unit_test(a_kernel_larger_than_memory_is_refused_with_the_arithmetic),
         cmocka_unit_test(an_initrd_larger_than_memory_is_refused_with_the_arithmetic),
         cmocka_unit_test(a_command_line_that_is_too_long_is_refused),
-        cmocka_unit_test(old_and_32_bit_kernels_are_refused),
+        cmocka_unit_test(old_kernels_and_zimages_are_refused),
+        cmocka_unit_test(kernels_without_a_64_bit_entry_start_in_flat_32_bit_mode),
+        cmocka_unit_test(a_32_bit_kernel_is_not_booted_directly),
         cmocka_unit_test(truncation_at_every_byte_is_noticed),
+        cmocka_unit_test(the_last_paragraph_need_not_be_whole),
         cmocka_unit_test(lies_in_every_header_field_are_survived),
         cmocka_unit_test(lies_inside_the_payload_are_survived),
         cmocka_unit_test(lies_inside_the_unpacked_kernel_are_survived),

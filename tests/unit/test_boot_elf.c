@@ -475,6 +475,20 @@ static void flat_binaries_have_limits(void **state)
     assert_refused(g, "takes no initrd");
 }
 
+/* Xen puts its real-mode code below the base memory's end that the BIOS data tell. */
+static void bios_data_tell_base_memory_and_serial_ports(void **state)
+{
+    struct guest g = guest_of(&(struct small){.multiboot = true});
+
+    (void)state;
+    guest_boot(&g);
+    assert_int_equal(peek(&g, 0x400, 4), 0x02f803f8);
+    assert_int_equal(peek(&g, 0x40e, 2), 0x9fc0);
+    assert_int_equal(peek(&g, 0x413, 2), 639);
+    assert_int_equal(peek(&g, 0x9fc00, 1), 1);
+    guest_end(&g);
+}
+
 /* ---- files that are none of it ---- */
 
 static void assert_refused_text(const char *text, size_t len, const char *part)
@@ -583,6 +597,7 @@ int main(void)
         cmocka_unit_test(a_boot_sector_starts_in_real_mode_at_7c00),
         cmocka_unit_test(a_name_ending_in_bin_or_flat_makes_a_flat_binary),
         cmocka_unit_test(flat_binaries_have_limits),
+        cmocka_unit_test(bios_data_tell_base_memory_and_serial_ports),
         cmocka_unit_test(unknown_files_are_named_and_the_known_kinds_listed),
         cmocka_unit_test(absent_empty_and_odd_files_are_refused),
         cmocka_unit_test(an_unreadable_file_is_explained),

@@ -142,7 +142,10 @@ static struct cpuid_regs extended(const struct scpu *c, uint32_t leaf)
         r.ebx = 1 << 26; /* SSB_NO */
         r.ecx = (c->vm->nvcpus - 1) | id_bits(c->vm->nvcpus) << 12;
         break;
-    case EXT + 0x21: r.eax = 1 << 2 | 1 << 6 | 1 << 8; break; /* LFENCE, null base, automatic IBRS */
+    case EXT + 0x21:
+        r.eax = 1 << 2 | 1 << 6 | 1 << 8 | 1 << 29; /* LFENCE, null base, automatic IBRS, SRSO_NO */
+        r.ecx = 1 << 1 | 1 << 2;                    /* TSA_SQ_NO, TSA_L1_NO */
+        break;
     default: break;
     }
     return r;
