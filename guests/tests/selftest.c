@@ -35,6 +35,7 @@ bool under_tcg(void)
 static const char *const tcg_gaps[] = {
     "paging.large_2m_reserved_bit", "paging.nx_reserved_without_nxe", "paging.reserved_bit",
     "paging.reserved_bit_write", "paging.pml4_large_is_reserved", "paging.non_canonical_stack",
+    "paging.end_non_canonical", "paging.end_non_canonical_write",
     "paging.pcide_absent", "exceptions.lock_mov", "exceptions.gate_not_present",
     "exceptions.gate_of_wrong_type", "segments.fs_base_non_canonical", "msr.read_nowhere",
     "msr.write_nowhere", "msr.fs_base_non_canonical", "msr.kernel_gs_base_non_canonical",

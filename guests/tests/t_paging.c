@@ -263,6 +263,8 @@ static void canonical(void)
     struct fault f = {.vec = NO_FAULT};
 
     expect("paging.non_canonical", READ(bad), VEC_GP, 0);
+    expect("paging.end_non_canonical", READ(bad - 2), VEC_GP, 0);
+    expect("paging.end_non_canonical_write", WRITE(bad - 2, 0), VEC_GP, 0);
     try_call(read_by_rbp, (void *)bad, &f);
     expect("paging.non_canonical_stack", &f, VEC_SS, 0);
     check_eq("paging.gp_leaves_cr2", cr2(), before);

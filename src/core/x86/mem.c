@@ -160,8 +160,14 @@ static unsigned alignment_of(unsigned n)
     }
 }
 
-static bool misaligned(struct scpu *c, enum tlb_view view, uint64_t va, unsigned n)
+/* An access of `n` bytes that must not be made, wherever its pages are. */
+static bool refused(struct scpu *c, enum tlb_view view, uint64_t va, unsigned n)
 {
+    if (mmu_canonical(va) && !mmu_canonical(va + n - 1)) {
+        exc_raise_err(c, VEC_GP, 0);
+        c->exc.noncanonical = true;
+        return true;
+    }
     if (view != VIEW_USER_AC || !(va & (alignment_of(n) - 1)) || !mmu_canonical(va))
         return false;
     exc_raise_err(c, VEC_AC, 0);
@@ -170,7 +176,7 @@ static bool misaligned(struct scpu *c, enum tlb_view view, uint64_t va, unsigned
 
 static int read_view(struct scpu *c, enum tlb_view view, uint64_t va, void *buf, unsigned n)
 {
-    if (misaligned(c, view, va, n))
+    if (refused(c, view, va, n))
         return -1;
     while (n) {
         unsigned k = first_part(va, n);
@@ -201,7 +207,7 @@ static int write_view(struct scpu *c, enum tlb_view view, uint64_t va, const voi
     uint64_t pa, pa2 = 0;
     int r;
 
-    if (misaligned(c, view, va, n))
+    if (refused(c, view, va, n))
         return -1;
     if (p) {
         ram_write(p, buf, n);
@@ -243,7 +249,7 @@ static int check(struct scpu *c, uint64_t va, unsigned n, enum mmu_access acc)
 {
     uint64_t pa;
 
-    if (misaligned(c, c->view, va, n) || mmu_translate(c, c->view, va, acc, &pa) < 0)
+    if (refused(c, c->view, va, n) || mmu_translate(c, c->view, va, acc, &pa) < 0)
         return -1;
     if (first_part(va, n) < n && mmu_translate(c, c->view, next_page(c, va), acc, &pa) < 0)
         return -1;
@@ -278,7 +284,7 @@ uint8_t *mmu_host_r(struct scpu *c, uint64_t va, unsigned n)
     uint8_t *p = tlb_probe(c->tlb->r, va, n);
     uint64_t pa;
 
-    if (p || first_part(va, n) < n || misaligned(c, c->view, va, n))
+    if (p || first_part(va, n) < n || refused(c, c->view, va, n))
         return p;
     if (mmu_translate(c, c->view, va, MMU_R, &pa) < 0)
         return NULL;
@@ -290,7 +296,7 @@ uint8_t *mmu_host_w(struct scpu *c, uint64_t va, unsigned n)
     uint8_t *p = tlb_probe(c->tlb->w, va, n);
     uint64_t pa;
 
-    if (p || first_part(va, n) < n || misaligned(c, c->view, va, n))
+    if (p || first_part(va, n) < n || refused(c, c->view, va, n))
         return p;
     if (mmu_translate(c, c->view, va, MMU_W, &pa) < 0)
         return NULL;
