@@ -37,7 +37,7 @@ FUZZSRC := $(CORE) $(DEVICES) $(wildcard src/ui/guard.c src/ui/emu*.c)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: bench-cpu
-.PHONY: all help demo check check-built check-unit bench-programs asan tsan fuzz bench guests tiny man deps install format tidy layers clean units fuzzers screenshot
+.PHONY: all help demo check check-built check-unit bench-programs asan tsan sanitize fuzz bench guests tiny man deps install format tidy layers clean units fuzzers screenshot
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
 
@@ -117,6 +117,13 @@ asan: ## build and unit-test with AddressSanitizer and UBSan
 tsan: ## build and unit-test with ThreadSanitizer
 	$(MAKE) V=build/tsan BIN=build/tsan/ruche OPT=-O1 SAN="-fsanitize=thread -Wno-tsan" all units
 	RUCHE_BUILD=build/tsan tests/run unit
+
+sanitize: guests ## long: Debian and a busy lab on binaries built with ASan+UBSan and with TSan
+	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \
+	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" build/asan/ruche
+	$(MAKE) V=build/tsan BIN=build/tsan/ruche OPT=-O1 SAN="-fsanitize=thread -Wno-tsan" build/tsan/ruche
+	RUCHE=build/asan/ruche tests/long/sanitize.py
+	RUCHE=build/tsan/ruche tests/long/sanitize.py
 
 fuzz: fuzzers ## run each fuzzer for FUZZ_SECONDS (60)
 	tests/run --fuzz-seconds $(or $(FUZZ_SECONDS),60) fuzz

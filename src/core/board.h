@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/irqchip.h"
 #include "core/stats.h"
+#include "core/vm_config.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -80,7 +81,7 @@ struct balloon_stats { /* what the guest says of itself; claims, UINT64_MAX: nev
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_OPS };
 
 struct disk_stats { /* cumulative, of one disk since the VM was created */
-    const char *name;
+    char name[VM_NAME_MAX + 1]; /* a copy: figures of a stopped VM outlive its devices */
     uint64_t rd_bytes, wr_bytes, rd_reqs, wr_reqs, flush_reqs, discard_reqs, errors;
     uint64_t capacity_bytes;
     bool readonly;

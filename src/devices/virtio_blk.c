@@ -533,7 +533,6 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
 void virtio_blk_stats(struct virtio_blk *b, struct disk_stats *s)
 {
     *s = (struct disk_stats){
-        .name = b->vdev.name,
         .rd_bytes = b->rd_bytes,
         .wr_bytes = b->wr_bytes,
         .rd_reqs = b->rd_reqs,
@@ -545,6 +544,7 @@ void virtio_blk_stats(struct virtio_blk *b, struct disk_stats *s)
         .readonly = blkfile_readonly(b->file),
         .held_ns = b->held_ns,
     };
+    snprintf(s->name, sizeof s->name, "%s", b->vdev.name);
     for (int i = 0; i < DISK_OPS; i++)
         s->latency[i] = latency_read(&b->latency[i]);
     pthread_mutex_lock(&b->limit_lock);

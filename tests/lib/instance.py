@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A `ruche --headless` of a test's own: started with the text of a lab, asked by its socket."""
+"""A `ruche --headless` of a test's own: started with the text of a lab, asked by its socket. RUCHE names
+another binary than ./ruche."""
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ class Instance:
             f.write(lab)
         with open(self.file("stderr"), "wb") as errors:
             self.process = subprocess.Popen(
-                ["./ruche", "--headless", "--accel", accel, "--socket", self.path, name],
+                [os.environ.get("RUCHE", "./ruche"), "--headless", "--accel", accel, "--socket", self.path, name],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
         self.socket = self.lines = None
         try:
