@@ -112,11 +112,11 @@ screenshot: all ## run a lab in tmux and paint docs/console.png
 asan: ## build and unit-test with AddressSanitizer and UBSan
 	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \
 	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" all units
-	RUCHE_BUILD=build/asan tests/run unit
+	RUCHE_BUILD=build/asan tests/run --timeout 300 unit
 
 tsan: ## build and unit-test with ThreadSanitizer
 	$(MAKE) V=build/tsan BIN=build/tsan/ruche OPT=-O1 SAN="-fsanitize=thread -Wno-tsan" all units
-	RUCHE_BUILD=build/tsan tests/run unit
+	RUCHE_BUILD=build/tsan tests/run --timeout 300 unit
 
 sanitize: guests ## long: Debian and a busy lab on binaries built with ASan+UBSan and with TSan
 	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \

@@ -9,6 +9,7 @@ usage: RUCHE=build/asan/ruche tests/long/sanitize.py        (make sanitize runs 
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -110,6 +111,7 @@ def debian(i):
     i.until(lambda: i.stats()["a"]["state"] == "stopped", 120, "a is off")
     play(i, "a")        # a stopped guest has figures, too
     i.ask("shutdown", "b")
+    i.process.wait(120) # nobody is left
 
 
 def tiny(i):
@@ -138,7 +140,7 @@ def run(what, lab, work):
             try:
                 work(i)
                 check(True, f"{what}_works")
-            except (Refused, OSError) as e:
+            except (Refused, OSError, subprocess.TimeoutExpired) as e:
                 check(False, f"{what}_works", str(e))
             if i.process.poll() is None:
                 i.process.send_signal(signal.SIGTERM)

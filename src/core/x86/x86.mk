@@ -9,6 +9,8 @@ $(V)/src/core/x86/%.o: override SAN += -fno-sanitize=alignment
 # the code cache and who runs is in the other files, which ThreadSanitizer sees.
 $(V)/src/core/x86/h_%.o $(V)/src/core/x86/sse%.o $(V)/src/core/x86/x87%.o $(V)/src/core/x86/mem.o: \
 	override SAN += $(if $(findstring tsan,$(V)),-fno-sanitize=thread)
+# All files agree on how a handler passes control on (uop.h), sanitized or not.
+$(V)/src/core/x86/%.o: CPPFLAGS += $(if $(findstring tsan,$(V)),-DSCPU_CALL_LOOP=1)
 
 include src/core/x86/fpu.mk
 
