@@ -166,6 +166,7 @@ static int request(struct vm *vm, enum job_kind k, struct err *e)
     if (legal[k][vm->state] == 0)
         return err_set(e, EINVAL, "%s is %s: it cannot %s now", vm->config->name,
                        state_names[vm->state], job_names[k]);
+    vm->rebooting = false;
     return job_begin(vm, k, e);
 }
 
@@ -183,7 +184,8 @@ static void take_power(struct vm *vm)
         vm->exit_code = (int)ev.code;
         emit(vm, &ev);
     }
-    job_begin(vm, what == 1 + BOARD_RESET ? JOB_RESET : JOB_STOP, NULL);
+    vm->rebooting = what == 1 + BOARD_RESET;
+    job_begin(vm, vm->rebooting ? JOB_RESET : JOB_STOP, NULL);
 }
 
 static void take_crash(struct vm *vm)
@@ -234,7 +236,6 @@ static const char *stop_reason(const struct vm *vm, char *buf, size_t len)
 static void job_succeeded(struct vm *vm, enum job_kind k)
 {
     char buf[80];
-    bool asked = vm->power_request == 0;
 
     switch (k) {
     case JOB_START:
@@ -248,9 +249,8 @@ static void job_succeeded(struct vm *vm, enum job_kind k)
         set_state(vm, VM_RUNNING, "");
         break;
     case JOB_RESET:
-        vm->power_request = 0;
         vm_stats_restart(vm);
-        emit_text(vm, VM_EVENT_RESET, asked ? "" : "rebooted by the guest");
+        emit_text(vm, VM_EVENT_RESET, vm->rebooting ? "rebooted by the guest" : "");
         set_state(vm, VM_RUNNING, ""); /* from crashed or paused */
         break;
     default:

@@ -435,6 +435,7 @@ int machine_reset(struct vm *vm, struct err *e)
     free_engine(vm);
     if (!vm->machine_up)
         return err_set(e, EINVAL, "%s has no machine to reset; start it", vm->config->name);
+    vm->power_request = 0; /* here, while nobody runs: what the guest asks from now on is of its new life */
     vm->board_ops->reset(vm->board);
     gmem_clear(vm->mem);
     rc = boot(vm, e);
