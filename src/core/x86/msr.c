@@ -17,6 +17,7 @@
 
 enum {
     MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_SPEC_CTRL = 0x48, MSR_TSC_ADJUST = 0x3b, MSR_BIOS_SIGN = 0x8b,
+    MSR_MTRR_CAP = 0xfe, MSR_MTRR_DEF_TYPE = 0x2ff,
     MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179,
     MSR_MCG_STATUS = 0x17a, MSR_MISC_ENABLE = 0x1a0, MSR_PAT = 0x277, MSR_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff, MSR_KVM_WALL_OLD = 0x11, MSR_KVM_TIME_OLD = 0x12,
@@ -138,7 +139,8 @@ bool msr_read(struct scpu *c, uint32_t i, uint64_t *v)
     switch (i) {
     case MSR_TSC: *v = tsc_now(c); break;
     case MSR_TSC_ADJUST: *v = c->tsc_adjust; break;
-    case MSR_BIOS_SIGN: case MSR_MCG_CAP: case MSR_MCG_STATUS: *v = 0; break;
+    case MSR_BIOS_SIGN: case MSR_MCG_CAP: case MSR_MCG_STATUS: case MSR_MTRR_CAP: *v = 0; break;
+    case MSR_MTRR_DEF_TYPE: *v = c->mtrr_def_type; break;
     case MSR_SYSENTER_CS: *v = c->sysenter_cs; break;
     case MSR_SYSENTER_ESP: *v = c->sysenter_esp; break;
     case MSR_SYSENTER_EIP: *v = c->sysenter_eip; break;
@@ -186,6 +188,18 @@ static bool pat_ok(uint64_t v)
     return true;
 }
 
+/* MTRRs are not advertised, but Xen asks for them unasked: there are none but the default type,
+ * which is kept and means nothing. */
+static bool mtrr_def_type_write(struct scpu *c, uint64_t v)
+{
+    unsigned type = v & 0xff;
+
+    if (v & ~0xcffull || type > 6 || type == 2 || type == 3)
+        return false;
+    c->mtrr_def_type = v;
+    return true;
+}
+
 static bool base_write(struct scpu *c, uint64_t *where, uint64_t v)
 {
     if (!mmu_canonical(v))
@@ -212,6 +226,7 @@ bool msr_write(struct scpu *c, uint32_t i, uint64_t v)
             return false;
         c->pat = v;
         break;
+    case MSR_MTRR_DEF_TYPE: return mtrr_def_type_write(c, v);
     case MSR_EFER: return efer_write(c, v);
     case MSR_STAR: c->star = v; break;
     case MSR_LSTAR: return base_write(c, &c->lstar, v);

@@ -167,7 +167,7 @@ struct scpu {
     uint64_t dr[8];
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, tsc_adjust;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
-    uint64_t pat, misc_enable;
+    uint64_t pat, misc_enable, mtrr_def_type;
     uint64_t kvm_wall_clock, kvm_system_time, kvm_poll;
 
     _Alignas(64) uint8_t xbuf[XBUF_BYTES]; /* bounce buffer of rmw_begin, SSE operands */

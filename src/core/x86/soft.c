@@ -153,6 +153,7 @@ static void power_up(struct scpu *c)
     c->apic_base = r.apic_base;
     c->pat = 0x0007040600070406ull;
     c->misc_enable = 1;
+    c->mtrr_def_type = 0x806; /* enabled, write-back */
     fpu_reset(c);
     fpu_trap_update(c);
     scpu_set_rflags(c, r.rflags);
