@@ -271,6 +271,56 @@ static void kick_before_the_run_ends_it_at_once(void **state)
     rig_free(&r);
 }
 
+/* Runs code that ends in HLT with `ecx`, `eax` and edx 0; gives eax. */
+static uint32_t run_with(struct rig *r, const uint8_t *code, size_t n, uint32_t eax, struct x86_regs *g, uint32_t ecx)
+{
+    *g = rig_regs();
+    rig_code(r, code, n);
+    memset(r->ram + RIG_LOG, 0, 16);
+    g->gpr[X86_RAX] = eax;
+    g->gpr[X86_RCX] = ecx;
+    rig_run(r, g);
+    assert_int_equal(r->last, EXIT_HLT);
+    return (uint32_t)g->gpr[X86_RAX];
+}
+
+/* Xen 4.17 reads them whatever CPUID says. */
+static void mtrrs_are_none_but_the_default_type(void **state)
+{
+    static const uint8_t rdmsr[] = {0x0f, 0x32, 0xf4}, wrmsr[] = {0x0f, 0x30, 0xf4};
+    struct x86_regs g;
+    struct rig r;
+
+    (void)state;
+    rig_new(&r, 1);
+    assert_int_equal(run_with(&r, rdmsr, sizeof rdmsr, 1, &g, 0xfe), 0);
+    assert_int_equal(run_with(&r, rdmsr, sizeof rdmsr, 1, &g, 0x2ff), 0x806);
+    run_with(&r, wrmsr, sizeof wrmsr, 0x801, &g, 0x2ff);
+    assert_int_equal(rig_vector(&r), 0);
+    assert_int_equal(run_with(&r, rdmsr, sizeof rdmsr, 1, &g, 0x2ff), 0x801);
+    run_with(&r, wrmsr, sizeof wrmsr, 0x802, &g, 0x2ff); /* no such type */
+    assert_int_equal(rig_vector(&r), 13);
+    run_with(&r, rdmsr, sizeof rdmsr, 0, &g, 0x200); /* no variable ones */
+    assert_int_equal(rig_vector(&r), 13);
+    rig_free(&r);
+}
+
+/* Each makes Linux leave out work that costs an interpreter much: thunks, flushes, page tables. */
+static void cpuid_tells_what_the_processor_does_not_suffer_from(void **state)
+{
+    static const uint8_t cpuid[] = {0x0f, 0xa2, 0xf4};
+    struct x86_regs g;
+    struct rig r;
+    uint32_t eax;
+
+    (void)state;
+    rig_new(&r, 1);
+    eax = run_with(&r, cpuid, sizeof cpuid, 0x80000021, &g, 0);
+    assert_int_equal(eax & (1 << 8 | 1 << 29), 1 << 8 | 1 << 29); /* automatic IBRS, SRSO_NO */
+    assert_int_equal(g.gpr[X86_RCX] & 6, 6);                      /* TSA_SQ_NO, TSA_L1_NO */
+    rig_free(&r);
+}
+
 static void unusable_idt_is_a_shutdown(void **state)
 {
     static const uint8_t ud[] = {0x0f, 0x0b};
@@ -395,6 +445,8 @@ int main(void)
         cmocka_unit_test(kick_ends_loops_of_every_kind),
         cmocka_unit_test(kick_ends_a_storm_of_exceptions),
         cmocka_unit_test(kick_before_the_run_ends_it_at_once),
+        cmocka_unit_test(mtrrs_are_none_but_the_default_type),
+        cmocka_unit_test(cpuid_tells_what_the_processor_does_not_suffer_from),
         cmocka_unit_test(unusable_idt_is_a_shutdown),
         cmocka_unit_test(fetching_from_nowhere_is_the_guests_problem),
         cmocka_unit_test(code_written_by_another_vcpu_is_seen_after_serializing),
