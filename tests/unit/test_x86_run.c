@@ -321,6 +321,22 @@ static void cpuid_tells_what_the_processor_does_not_suffer_from(void **state)
     rig_free(&r);
 }
 
+static void blocks_that_end_by_a_system_instruction_are_counted(void **state)
+{
+    static const uint8_t code[] = {0x90, 0xe6, 0x80, 0xff, 0xc0, 0x0f, 0xa2, 0xf4}; /* nop; out; inc; cpuid; hlt */
+    struct x86_regs g;
+    struct kstat k;
+    struct rig r;
+
+    (void)state;
+    rig_new(&r, 1);
+    run_with(&r, code, sizeof code, 0, &g, 0);
+    assert_int_equal(accel_soft.vcpu_kstats(r.v[0], &k, 1), 1);
+    assert_string_equal(k.name, "insns");
+    assert_int_equal(k.value, 5);
+    rig_free(&r);
+}
+
 static void unusable_idt_is_a_shutdown(void **state)
 {
     static const uint8_t ud[] = {0x0f, 0x0b};
@@ -447,6 +463,7 @@ int main(void)
         cmocka_unit_test(kick_before_the_run_ends_it_at_once),
         cmocka_unit_test(mtrrs_are_none_but_the_default_type),
         cmocka_unit_test(cpuid_tells_what_the_processor_does_not_suffer_from),
+        cmocka_unit_test(blocks_that_end_by_a_system_instruction_are_counted),
         cmocka_unit_test(unusable_idt_is_a_shutdown),
         cmocka_unit_test(fetching_from_nowhere_is_the_guests_problem),
         cmocka_unit_test(code_written_by_another_vcpu_is_seen_after_serializing),

@@ -21,6 +21,13 @@ HANDLER(leave_to_link)
     LEAVE;
 }
 
+/* Before the last uop of a block that does not end by a branch. */
+HANDLER(h_count)
+{
+    COUNT_INSNS;
+    NEXT;
+}
+
 HANDLER(h_jmp)
 {
     COUNT_INSNS;

@@ -99,6 +99,7 @@ HANDLER(h_push_seg);
 HANDLER(h_pop_seg);
 
 /* h_branch.c: ends of blocks. */
+HANDLER(h_count);
 HANDLER(h_jmp);      /* to next + disp; also the fall-through at a block's end with disp 0 */
 HANDLER(h_jmp_linked);
 HANDLER(h_jmp_cross);

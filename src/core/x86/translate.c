@@ -31,10 +31,18 @@ struct uop *xl_emit(struct xl *x, uop_fn *f, enum flag_use use)
     return xl_emit_nf(x, f, NULL, use);
 }
 
-struct uop *xl_last(struct xl *x, uop_fn *f)
+/* Branches count the block's instructions themselves, all other ends by a uop before them. */
+static struct uop *last(struct xl *x, uop_fn *f)
 {
     x->end = true;
     return xl_emit(x, f, FU_READ);
+}
+
+struct uop *xl_last(struct xl *x, uop_fn *f)
+{
+    xl_emit(x, h_count, FU_NONE);
+    x->info[x->n - 1].branch = true;
+    return last(x, f);
 }
 
 void xl_ud(struct xl *x)
@@ -148,7 +156,7 @@ void xl_rm_store(struct xl *x, unsigned bytes, uint8_t ofs)
 
 struct uop *xl_branch(struct xl *x, uop_fn *f)
 {
-    struct uop *u = xl_last(x, f);
+    struct uop *u = last(x, f);
 
     x->info[x->n - 1].branch = true;
     return u;

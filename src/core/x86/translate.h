@@ -20,7 +20,7 @@ enum flag_use {
 struct uop_info {
     uop_fn *nf; /* form without flags, or NULL */
     uint8_t use;
-    bool branch; /* u->x is to hold the number of instructions of the block */
+    bool branch; /* or h_count: u->x is to hold the number of instructions of the block */
 };
 
 /* A memory operand as uops address it. */
