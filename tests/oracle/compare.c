@@ -165,7 +165,7 @@ static bool either_fault(const struct form *f, int host, int ours)
         return false;
     if (host == VEC_GP && ours == VEC_SS) /* unaligned, and beyond SS */
         return addresses_ss(f) && (f->ops[0].size == 128 || f->ops[1].size == 128);
-    return is_long_operand(f) && host == VEC_PF && segment; /* part of it within the limit */
+    return is_long_operand(f) && (host == VEC_PF || host == VEC_AC) && segment; /* part of it within the limit */
 }
 
 static void compare_memory(struct verdict *v, const struct orc_case *oc)
