@@ -132,6 +132,7 @@ bench: ## measure, side by side with peers, and print ratios
 	scripts/deps build bench
 	$(MAKE) --no-print-directory all guests bench-programs
 	scripts/bench
+	scripts/bench sched
 
 bench-cpu: ## the software CPU beside QEMU's TCG and the processor itself
 	scripts/deps build bench
