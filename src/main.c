@@ -280,6 +280,7 @@ static void on_signal(void *arg, uint32_t events)
             break;
         } /* fall through */
     default:
+        log_msg(LOG_INFO, "ended by SIG%s", sigabbrev_np((int)si.ssi_signo));
         session_quit(a->session, 128 + (int)si.ssi_signo);
     }
 }

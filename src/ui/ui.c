@@ -6,6 +6,7 @@
 #include "ui/ui_internal.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "ui/cmdline.h"
 #include "ui/screen.h"
 #include "ui/term.h"
@@ -315,6 +316,7 @@ static void on_input(void *arg, uint32_t events)
         u->closing = true;
         loop_del_fd(u->in);
         u->in = NULL;
+        log_msg(LOG_INFO, "the terminal is gone: guests are stopped");
         session_quit(u->session, 128 + SIGHUP);
     }
 }
