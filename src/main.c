@@ -202,8 +202,10 @@ static void on_event(void *opaque, const struct event *ev)
 /* The console: full-screen where the terminal can, else a prompt. */
 static int open_console(struct app *a, struct err *e)
 {
-    struct ui_params p = {.ascii = a->o.ascii, .theme = a->o.theme};
+    struct ui_params p = {.ascii = a->o.ascii, .readonly = a->o.readonly, .theme = a->o.theme};
 
+    if (a->o.readonly && (a->o.plain || !screen_possible()))
+        return err_set(e, ENOTTY, "--readonly is for the full-screen console, and this terminal has none");
     if (!a->o.plain && screen_possible())
         a->screen = ui_new(a->session, &p, e);
     else

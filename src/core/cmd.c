@@ -292,6 +292,11 @@ void cmd_runs_free(struct session *s)
 
 /* Beginning. */
 
+void cmd_refuse_looker(struct cmd_run *r)
+{
+    cmd_fail(r, "%s: this console only looks (--readonly); `ruche ctl` can", r->cmd->name);
+}
+
 static bool guest_arg(enum cmd_arg_kind k)
 {
     return k == ARG_GUEST || k == ARG_GUESTS || k == ARG_VCPU || k == ARG_VCPUS;
@@ -372,6 +377,8 @@ static void begin(struct cmd_run *r)
     } else if (r->p.help) {
         cmd_help_one(r->cmd, &r->out);
         cmd_done(r, CMD_DONE);
+    } else if (r->client.looks_only && !(r->cmd->flags & CMD_LOOKS)) {
+        cmd_refuse_looker(r);
     } else if (resolve(r, &e) < 0) {
         cmd_fail(r, "%s", e.msg);
     } else if (must_ask(r)) {

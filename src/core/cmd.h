@@ -64,6 +64,7 @@ struct cmd_opt {
 
 enum cmd_flags {
     CMD_DESTRUCTIVE = 1 << 0, /* asks where there is somebody to ask; its name cannot be shortened */
+    CMD_LOOKS = 1 << 1,       /* changes neither guests nor files: for a client that may only look, too */
 };
 
 struct cmd {
@@ -85,6 +86,7 @@ struct cmd_client {
     size_t (*room)(void *opaque); /* bytes that a stream may write now; NULL: any number */
     void *opaque;
     bool json; /* results as JSON, one line, as if --json were given */
+    bool looks_only; /* commands that change something are refused (but the console's own settings) */
 };
 
 /* The i-th command in the order of the table, NULL past the end. */

@@ -67,6 +67,7 @@ void cmd_printf(struct cmd_run *r, const char *fmt, ...) __attribute__((format(p
 void cmd_flush(struct cmd_run *r);
 void cmd_note(struct cmd_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cmd_error(struct cmd_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cmd_refuse_looker(struct cmd_run *r); /* fails: its client may only look */
 void cmd_fail(struct cmd_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cmd_usage_error(struct cmd_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -305,6 +305,10 @@ void exec_set(struct cmd_run *r)
         show_settings(r, key);
         return;
     }
+    if (r->client.looks_only) {
+        cmd_refuse_looker(r);
+        return;
+    }
     snprintf(old, sizeof old, "%s", found->get(r->session, buf));
     if (found->set(r->session, value, &e) < 0) {
         cmd_usage_error(r, "%s", e.msg);

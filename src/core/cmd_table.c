@@ -9,22 +9,22 @@
 #define VM_ALL {"VM", ARG_GUESTS, false, true, NULL}
 
 static const struct cmd table[] = {
-    {.name = "list", .alias = "ls", .exec = exec_list,
+    {.name = "list", .alias = "ls", .exec = exec_list, .flags = CMD_LOOKS,
      .help = "show the guests and their states",
      .more = "States are new, starting, running, paused, stopped and crashed.",
      .args = {{"VM", ARG_GUESTS, true, true, NULL}}},
 
-    {.name = "info", .exec = exec_info,
+    {.name = "info", .exec = exec_info, .flags = CMD_LOOKS,
      .help = "show what a guest is made of and how it is",
      .args = {VM_ALL}},
 
-    {.name = "stats", .exec = exec_stats,
+    {.name = "stats", .exec = exec_stats, .flags = CMD_LOOKS,
      .help = "show where guests' time, memory and exits go",
      .more = "Without VM: one line a guest. With VM: each vCPU, memory and disks. Fractions and rates are of the\n"
              "last second (`set interval`). `-` is a number that cannot be known. --json: see ruche-stats(5).",
      .args = {{"VM", ARG_GUESTS, true, true, NULL}}},
 
-    {.name = "exits", .exec = exec_exits,
+    {.name = "exits", .exec = exec_exits, .flags = CMD_LOOKS,
      .help = "show why a guest's processors leave guest code, how often and at what cost",
      .more = "Per vCPU and reason: how many, per second, mean and 99th percentile of the time spent handling,\n"
              "and its share of the vCPU's time. Then what the kernel handles itself, then the device registers\n"
@@ -32,7 +32,7 @@ static const struct cmd table[] = {
      .args = {{"VM", ARG_VCPU, false, false, NULL}},
      .opts = {{"--top", "-n", "N", "how many registers (8)"}}},
 
-    {.name = "events", .exec = exec_events,
+    {.name = "events", .exec = exec_events, .flags = CMD_LOOKS,
      .help = "show what has happened",
      .args = {{"VM", ARG_GUESTS, true, true, NULL}},
      .opts = {{"--lines", "-n", "N", "how many (20)"}, {"--follow", "-f", NULL, "go on showing what happens"}}},
@@ -119,7 +119,7 @@ static const struct cmd table[] = {
      .args = {VM_SET},
      .opts = {{"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
 
-    {.name = "watch", .exec = exec_watch,
+    {.name = "watch", .exec = exec_watch, .flags = CMD_LOOKS,
      .help = "show what a guest says, without typing to it",
      .more = "As plain text, until Ctrl-C or for some time.",
      .args = {VM_ONE, {"SECONDS", ARG_WORD, true, false, NULL}},
@@ -135,7 +135,7 @@ static const struct cmd table[] = {
               {"--fresh", "-f", NULL, "what was said before is forgotten by the next `expect`"},
               {"--line", "-l", "LINE", "serial0 (default), serial1 or virtio"}}},
 
-    {.name = "expect", .exec = exec_expect,
+    {.name = "expect", .exec = exec_expect, .flags = CMD_LOOKS,
      .help = "wait until a guest says something",
      .more = "REGEX is an extended regular expression (regex(7)); ^ and $ match at lines. It is looked for in all\n"
              "that the guest has said since it was started, but for what an earlier `expect` has consumed: a match\n"
@@ -146,7 +146,7 @@ static const struct cmd table[] = {
      .opts = {{"--print", "-p", NULL, "print the line that matched"},
               {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
 
-    {.name = "check", .exec = exec_check,
+    {.name = "check", .exec = exec_check, .flags = CMD_LOOKS,
      .help = "wait until a figure of a guest is within bounds",
      .more = "FIGURE is got or entitled (percent of one CPU), part (percent of what all guests got), or a state of\n"
              "the time ledger as in `stats`: run, ready, capped, ... RANGE is in percent, as `73..77`. Looks again\n"
@@ -172,12 +172,12 @@ static const struct cmd table[] = {
      .opts = {{"--size", NULL, "SIZE", "end it after so much (64M)"},
               {"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
 
-    {.name = "replay", .exec = exec_replay,
+    {.name = "replay", .exec = exec_replay, .flags = CMD_LOOKS,
      .help = "show a recording",
      .more = "Of asciicast v2, in its own time; SPEED 2 is twice as fast.",
      .args = {{"FILE", ARG_FILE, false, false, NULL}, {"SPEED", ARG_WORD, true, false, NULL}}},
 
-    {.name = "regs", .exec = exec_regs,
+    {.name = "regs", .exec = exec_regs, .flags = CMD_LOOKS,
      .help = "show the registers of a paused guest",
      .args = {{"VM", ARG_VCPU, false, false, NULL}}},
 
@@ -189,7 +189,7 @@ static const struct cmd table[] = {
      .opts = {{"--virtual", "-v", NULL, "ADDR is virtual: walk the guest's page tables"},
               {"--file", "-o", "FILE", "write the bytes to FILE, which must not exist"}}},
 
-    {.name = "disasm", .exec = exec_disasm,
+    {.name = "disasm", .exec = exec_disasm, .flags = CMD_LOOKS,
      .help = "disassemble code of a paused guest",
      .more = "From where the vCPU is, or from the virtual address ADDR.",
      .args = {{"VM", ARG_VCPU, false, false, NULL}, {"ADDR", ARG_WORD, true, false, NULL}},
@@ -199,7 +199,7 @@ static const struct cmd table[] = {
      .help = "let a paused vCPU execute instructions",
      .args = {{"VM", ARG_VCPU, false, false, NULL}, {"N", ARG_WORD, true, false, NULL}}},
 
-    {.name = "wait", .exec = exec_wait,
+    {.name = "wait", .exec = exec_wait, .flags = CMD_LOOKS,
      .help = "wait some time, or until guests are in a state",
      .more = "`wait 2.5`, `wait 500ms`; `wait web stopped`, `wait all running 10`. The default of TIMEOUT is 60 s.\n"
              "STATE `ended` is stopped or crashed.",
@@ -213,7 +213,7 @@ static const struct cmd table[] = {
              "planned. `at cancel` forgets all of it.",
      .args = {{"TIME", ARG_WORD, true, false, "cancel"}, {"COMMAND", ARG_LINE, true, false, NULL}}},
 
-    {.name = "set", .exec = exec_set,
+    {.name = "set", .exec = exec_set, .flags = CMD_LOOKS,
      .help = "show or change a setting",
      .more = "interval SECONDS: between samples of statistics; overcommit yes|no: may guests have more memory than\n"
              "the host; host.cpus LIST: the CPUs given to the lab; host.sched auto|slots|cgroup: who divides\n"
@@ -226,12 +226,12 @@ static const struct cmd table[] = {
      .help = "take the last change back",
      .more = "share, cap, pin, mem, disk, set, pause and resume can be taken back; what cannot says so."},
 
-    {.name = "help", .alias = "?", .exec = exec_help,
+    {.name = "help", .alias = "?", .exec = exec_help, .flags = CMD_LOOKS,
      .help = "explain a command, or list them",
      .args = {{"COMMAND", ARG_COMMAND, true, false, NULL}},
      .opts = {{"--man", NULL, NULL, "the table as a section of a man page"}}},
 
-    {.name = "complete", .exec = exec_complete,
+    {.name = "complete", .exec = exec_complete, .flags = CMD_LOOKS,
      .help = "list what could stand at the end of a line",
      .more = "One word a line; for shells: `ruche ctl complete 'stats we'`. LINE is one word, in quotes.",
      .args = {{"LINE", ARG_WORD, true, false, NULL}}},

@@ -35,6 +35,7 @@ const char options_help[] =
     "  --batch            print the table of guests every second; with --csv as CSV,\n"
     "                     --interval TIME (1s) between samples, --count N samples, then end\n"
     "  --plain            line mode, no full screen\n"
+    "  --readonly         the console only looks: no key and no command there changes anything\n"
     "  --ascii, --theme NAME   for the full-screen console\n"
     "  --version, --help\n"
     "\n"
@@ -67,6 +68,7 @@ static const struct option_row rows[] = {
     {"--interactive", NULL, NOTHING, AT(interactive), NULL, SESSION},
     {"--plain", NULL, NOTHING, AT(plain), NULL, SESSION},
     {"--ascii", NULL, NOTHING, AT(ascii), NULL, SESSION},
+    {"--readonly", NULL, NOTHING, AT(readonly), NULL, IN(MODE_LAB)},
     {"--batch", NULL, NOTHING, AT(batch), NULL, SESSION},
     {"--csv", NULL, NOTHING, AT(csv), NULL, SESSION},
     {"--interval", NULL, STRING, AT(interval), NULL, SESSION},

@@ -25,7 +25,7 @@ struct options {
     const char *log;
     const char *name;
     const char *theme;
-    bool headless, interactive, plain, ascii, json, batch, csv;
+    bool headless, interactive, plain, ascii, readonly, json, batch, csv;
     const char *interval, *count; /* of --batch; NULL: not given */
     unsigned nitems;
     struct options_item item[OPTIONS_ITEMS_MAX];

@@ -70,7 +70,7 @@ static void to_guest(struct console_view *c, const struct key *k)
     enum emu_key key;
 
     if (c->watch) {
-        ui_say(c->v.ui, true, "only watched: Ctrl-] w types again, F12 leaves");
+        ui_say(c->v.ui, true, ui_readonly(c->v.ui) ? "only watched (--readonly): F12 leaves" : "only watched: Ctrl-] w types again, F12 leaves");
         return;
     }
     if (!k->special)
@@ -273,6 +273,10 @@ static void prefix_key(struct console_view *c, const struct key *k)
     struct guest *g = guest_term_guest(console_focus(c)->term);
 
     c->mode = CONSOLE_TYPE;
+    if (ui_readonly(c->v.ui) && !k->special && k->code < 128 && strchr("BwtsRcb", (int)k->code)) {
+        ui_say(c->v.ui, true, "this console only looks (--readonly): F12 leaves");
+        return;
+    }
     if (k->special) {
         if (k->code == KEY_PPAGE)
             look_back_key(c, k);

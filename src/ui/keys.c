@@ -12,23 +12,49 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Keys in a bar entry that are one character stand for themselves; `code` is for the others. */
 static const struct {
     const char *key, *label;
-} bar[] = {{"F1", "Help"},   {"Enter", "Detail"}, {"a", "Console"}, {"p", "Pause"},  {"+/-", "Share"},
-           {":", "Command"}, {"/", "Filter"},     {"q", "Quit"},    {"g", "Grid"}, {"v", "vCPUs"},  {"x", "Exits"},
-           {"m", "Memory"},  {"w", "What's this"}, {"< >", "Sort"}, {"Space", "Tag"}, {"[ ]", "Back in time"},
-           {"z", "Freeze"},  {"t", "Theme"},      {"u", "Undo"}};
+    uint32_t code;
+} bar[] = {{"F1", "Help", '?'},    {"Enter", "Detail", '\r'}, {"a", "Console"}, {"p", "Pause"}, {"+/-", "Share"},
+           {":", "Command"},       {"/", "Filter"},     {"q", "Quit"},    {"g", "Grid"},  {"v", "vCPUs"}, {"x", "Exits"},
+           {"m", "Memory"},        {"w", "What's this"}, {"< >", "Sort"}, {"Space", "Tag", ' '}, {"[ ]", "Back in time"},
+           {"z", "Freeze"},        {"t", "Theme"},      {"u", "Undo"}};
+
+enum { BAR = sizeof bar / sizeof *bar };
+
+/* Columns of an entry, without the gap behind it. */
+static int bar_width(int i)
+{
+    return (int)(strlen(bar[i].key) + strlen(bar[i].label)) + 1;
+}
 
 void table_keybar(int y, int w)
 {
     int x = 1;
 
-    for (size_t i = 0; i < sizeof bar / sizeof *bar; i++) {
-        if (x + (int)(strlen(bar[i].key) + strlen(bar[i].label)) + 2 > w)
-            break;
-        x += draw_text(y, x, w - x, ROLE_KEY, bar[i].key) + 1;
-        x += draw_text(y, x, w - x, ROLE_DIM, bar[i].label) + 2;
+    for (int i = 0; i < BAR && x + bar_width(i) + 1 <= w; i++) {
+        draw_text(y, x, w - x, ROLE_KEY, bar[i].key);
+        draw_text(y, x + (int)strlen(bar[i].key) + 1, w - x, ROLE_DIM, bar[i].label);
+        x += bar_width(i) + 2;
     }
+}
+
+bool table_keybar_at(int at, int w, struct key *k)
+{
+    int x = 1;
+
+    for (int i = 0; i < BAR && x + bar_width(i) + 1 <= w; i++) {
+        if (at >= x && at < x + bar_width(i)) {
+            /* of two, "+/-", the one that was hit; the label is for the first */
+            bool second = !bar[i].code && at == x + 2 && bar[i].key[1];
+
+            *k = (struct key){.code = bar[i].code ? bar[i].code : (uint32_t)bar[i].key[second ? 2 : 0]};
+            return true;
+        }
+        x += bar_width(i) + 2;
+    }
+    return false;
 }
 
 const struct key_help keys_common[] = {
@@ -65,7 +91,8 @@ static void change_share(struct ui *u, const struct row *r, bool up)
 
     want = want < 1 ? 1 : want > VM_SHARE_MAX ? VM_SHARE_MAX : want;
     ui_run(u, "share %s %u", name, want);
-    ui_say(u, false, "share of %s: %u", name, want);
+    if (!u->readonly)
+        ui_say(u, false, "share of %s: %u", name, want);
 }
 
 static void change_shares(struct ui *u, bool up)
@@ -125,7 +152,7 @@ static bool guest_key(struct ui *u, uint32_t c)
     switch (c) {
     case 'a':
         if (g)
-            ui_run(u, "console %s", g->c->name);
+            ui_run(u, "%s %s", u->readonly ? "watch" : "console", g->c->name);
         break;
     case 'p':
         pause_or_resume(u);

@@ -100,6 +100,15 @@ static void draw(struct view *v, struct area all)
 
 static void explain(struct overlay *o);
 
+/* An explanation shows what the figure is now. */
+static void tick(struct view *v)
+{
+    struct overlay *o = (struct overlay *)v;
+
+    if (o->field >= 0)
+        explain(o);
+}
+
 static bool turn(struct overlay *o, uint32_t code)
 {
     int all = FIELDS + figure_count();
@@ -168,7 +177,7 @@ static void overlay_free(struct view *v)
 
 static const struct key_help help[] = {{"arrows PgUp PgDn g G", "scroll"}, {"any other", "close"}, {NULL, NULL}};
 
-static const struct view_ops overlay_ops = {.name = "a window", .keys = help, .overlay = true, .draw = draw, .key = key,
+static const struct view_ops overlay_ops = {.name = "a window", .keys = help, .overlay = true, .draw = draw, .key = key, .tick = tick,
                                             .mouse = on_mouse, .free = overlay_free};
 
 static struct overlay *overlay_new(struct ui *u, const char *title)
@@ -269,10 +278,21 @@ static void explain_field(struct overlay *o, const struct field *f, struct text 
 
 static void explain_figure(struct overlay *o, const struct figure *f, struct text *t)
 {
+    bool of_guest = strcmp(f->where, "host bar") != 0 || strcmp(f->title, "entitled, got") == 0;
+    struct row *r = table_selected(o->v.ui->table);
+    char now[FIGURE_TEXT] = "";
+    struct text line = {0};
+
     snprintf(o->title, sizeof o->title, "%s (%s)", f->title, f->where);
     wrap(t, "what", f->what, 66);
     wrap(t, "formula", f->formula, 66);
     wrap(t, "source", f->source, 66);
+    if (of_guest && !r)
+        return;
+    f->now(o->v.ui, r, now);
+    text_printf(&line, "%s%s%s", of_guest ? r->name : "", of_guest ? ": " : "", now[0] ? now : "–");
+    wrap(t, "now", text_str(&line), 66);
+    text_free(&line);
 }
 
 static void explain(struct overlay *o)

@@ -36,6 +36,11 @@ struct guest *ui_selected(struct ui *u)
     return r ? r->g : NULL;
 }
 
+bool ui_readonly(struct ui *u)
+{
+    return u->readonly;
+}
+
 void ui_redraw(struct ui *u)
 {
     uint64_t since = clock_ns(CLOCK_MONOTONIC) - u->drawn_ns;
@@ -280,11 +285,28 @@ static bool common_key(struct ui *u, const struct key *k)
     return true;
 }
 
+static void on_key(struct ui *u, const struct key *k, const struct mouse *m);
+
+static void on_mouse(struct ui *u, const struct mouse *m)
+{
+    struct key k;
+    int lines, cols;
+
+    screen_size(&lines, &cols);
+    if (!u->mouse || u->asking)
+        return;
+    if (m->y == lines - 1 && !u->top->ops->keybar) {
+        if (m->button == 0 && !m->release && !cmdline_active() && table_keybar_at(m->x, cols, &k))
+            on_key(u, &k, m);
+    } else if (u->top->ops->mouse) {
+        u->top->ops->mouse(u->top, m);
+    }
+}
+
 static void on_key(struct ui *u, const struct key *k, const struct mouse *m)
 {
     if (k->special && k->code == KEY_MOUSE_SGR) {
-        if (u->mouse && !u->asking && u->top->ops->mouse)
-            u->top->ops->mouse(u->top, m);
+        on_mouse(u, m);
     } else if (u->asking) {
         ui_answer(u, !k->special && (k->code == 'y' || k->code == 'Y'));
     } else if (cmdline_active()) {
@@ -438,6 +460,7 @@ struct ui *ui_new(struct session *s, const struct ui_params *p, struct err *e)
     }
     u->session = s;
     u->loop = session_loop(s);
+    u->readonly = p->readonly;
     if (begin(u, p, e) < 0) {
         ui_free(u);
         return NULL;

@@ -12,7 +12,7 @@
 struct ui;
 
 struct ui_params {
-    bool ascii;
+    bool ascii, readonly; /* readonly: no key and no command given here changes anything */
     const char *theme; /* NULL: by the terminal's background */
 };
 

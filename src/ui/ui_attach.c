@@ -78,7 +78,7 @@ void ui_grid(struct ui *u)
         if (tagged ? !r->tagged : !r->up)
             continue;
         if (!v)
-            v = console_view_new(u, r->g, CONSOLE_SERIAL0, false, &e);
+            v = console_view_new(u, r->g, CONSOLE_SERIAL0, u->readonly, &e);
         else if (console_view_add(v, r->g, CONSOLE_SERIAL0, &e) < 0)
             break;
     }

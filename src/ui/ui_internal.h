@@ -32,7 +32,7 @@ struct ui {
     struct loop_fd *in, *errors;
     struct loop_timer *draw_timer, *sample_timer;
     uint64_t drawn_ns;
-    bool dirty, frozen, mouse, closing;
+    bool dirty, frozen, mouse, closing, readonly;
     struct view *table;   /* the bottom of the stack */
     struct view *top;     /* who has the focus */
     struct view *dying;   /* popped, freed in the next turn */
@@ -83,6 +83,7 @@ void table_columns(struct view *v, char out[64]);
 int table_set_sort(struct view *v, const char *key, struct err *e);     /* "none": as in the lab */
 const char *table_sort(struct view *v);
 void table_keybar(int y, int w);
+bool table_keybar_at(int x, int w, struct key *k); /* the key that a click there means; false: none */
 
 /* panel.c: what is shown below the table. */
 enum panel { PANEL_DIVISION, PANEL_VCPUS, PANEL_EXITS, PANEL_MEMORY, PANEL_NONE, PANELS };
@@ -108,8 +109,11 @@ struct view *help_new(struct ui *u, const struct view_ops *of);
 struct view *explain_new(struct ui *u, int i); /* a field_id, or FIELDS + number of a figure */
 
 /* figures.c: explanations of what is no column. */
+enum { FIGURE_TEXT = 160 };
+
 struct figure {
     const char *where, *title, *what, *formula, *source; /* where: "host bar", "detail" */
+    void (*now)(struct ui *u, struct row *r, char *out); /* FIGURE_TEXT bytes; r: the selected guest's */
 };
 const struct figure *figure_at(int i); /* NULL past the end */
 int figure_count(void);

@@ -90,7 +90,8 @@ static bool is_blank(const char *s)
 
 void ui_run_line(struct ui *u, const char *line)
 {
-    struct cmd_client c = {.write = on_write, .done = on_done, .gone = on_gone, .ask = on_ask};
+    struct cmd_client c = {.write = on_write, .done = on_done, .gone = on_gone, .ask = on_ask,
+                           .looks_only = u->readonly};
     struct ui_run *r = NULL;
 
     for (int i = 0; i < UI_RUNS && !r; i++)

@@ -60,6 +60,7 @@ struct view {
 struct session *ui_session(struct ui *u);
 void ui_push(struct ui *u, struct view *v); /* on top, with the focus; owned by the console */
 void ui_pop(struct ui *u, struct view *v);  /* frees it (in the next turn of the loop) */
+bool ui_readonly(struct ui *u);             /* nothing here may change a guest, the session, a file */
 void ui_redraw(struct ui *u);               /* soon */
 void ui_say(struct ui *u, bool bad, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ui_run(struct ui *u, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* a command */
