@@ -28,6 +28,7 @@ FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 # Parts with rules of their own: generated sources, tiny guests.
 -include src/devices/devices.mk src/core/x86/x86.mk guests/guests.mk man/man.mk
 
+comma   := ,
 LIBOBJ  := $(patsubst %.c,$(V)/%.o,$(CORE) $(DEVICES) $(UI)) $(EXTRA_OBJ)
 UNITBIN := $(patsubst tests/unit/%.c,$(V)/tests/%,$(UNIT))
 KVMBIN  := $(patsubst tests/kvm/%.c,$(V)/kvm/%,$(wildcard tests/kvm/*.c))
@@ -60,6 +61,13 @@ $(V)/kvm/%: tests/kvm/%.c $(V)/libruche.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests -o $@ $< $(V)/libruche.a $(LIBS)
 
+# What the screens of tests/tui/golden are drawn by: the console, on a clock and guests of its own.
+GOLDEN_WRAP := clock_gettime time sysconf lab_host_measure host_sample vm_stats vm_uptime_ns session_sched
+
+$(V)/golden/console: tests/golden/console.c tests/fake_vm.c $(V)/libruche.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests -o $@ $< $(V)/libruche.a $(addprefix -Wl$(comma)--wrap=,$(GOLDEN_WRAP)) $(LIBS) -lcmocka
+
 build/fuzz/libruche.a: $(patsubst %.c,build/fuzz/%.o,$(FUZZSRC)) $(FUZZ_EXTRA_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
@@ -83,7 +91,7 @@ guests: tiny ## make the Linux guests from Debian packages
 deps: ## install what building and testing needs
 	scripts/deps all
 
-units: $(UNITBIN)
+units: $(UNITBIN) $(V)/golden/console
 
 fuzzers: $(FUZZBIN)
 

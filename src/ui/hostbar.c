@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SPARK_MAX = 64, BAR_GUESTS = 64 };
+enum { SPARK_MAX = 64, BAR_GUESTS = 64, CLOCK = 10 }; /* CLOCK: columns that the time takes, with gaps */
 
 int hostbar_rows(const struct ui *u, int lines)
 {
@@ -87,6 +87,18 @@ static int draw_promised(struct ui *u, int x, int w)
     return at + 2;
 }
 
+/* A figure and its word, if there is room for both beside the time; where the next one begins. */
+static int draw_counted(int x, int w, const char *figure, const char *word)
+{
+    int need = (int)(strlen(figure) + strlen(word)) + 1;
+
+    if (x + need + 2 > w - CLOCK)
+        return x;
+    draw_text(0, x, need, ROLE_TEXT, figure);
+    draw_text(0, x + (int)strlen(figure) + 1, need, ROLE_DIM, word);
+    return x + need + 2;
+}
+
 static void draw_first(struct ui *u, int w)
 {
     char clock[16], n[UNITS_TEXT], age[UNITS_TEXT];
@@ -103,12 +115,9 @@ static void draw_first(struct ui *u, int w)
     x = draw_memory(u, x, w);
     if (w >= 100)
         x = draw_promised(u, x, w);
-    if (w >= 110) {
-        x += draw_fmt(0, x, w - x - 10, ROLE_TEXT, "%s", units_fmt_count(n, u->model.exits));
-        x += draw_text(0, x, w - x - 10, ROLE_DIM, " exits/s") + 2;
-        x += draw_fmt(0, x, w - x - 10, ROLE_TEXT, "%u", u->model.running);
-        x += draw_fmt(0, x, w - x - 10, ROLE_DIM, " of %u up", u->model.n) + 2;
-    }
+    x = draw_counted(x, w, units_fmt_count(n, u->model.exits), "exits/s");
+    snprintf(n, sizeof n, "%u of %u", u->model.running, u->model.n);
+    x = draw_counted(x, w, n, "up");
     if (u->frozen)
         draw_right(0, 0, w - 1, ROLE_WARN, "FROZEN (z goes on)");
     else if (u->scroll_back)

@@ -175,10 +175,12 @@ static int ledger_legend(int y, int x, int w)
     return 1;
 }
 
+enum { LEDGER_TEXT = 39 }; /* "run 100 vmm 100 ready 100 halt 100", and gaps */
+
 int panel_vcpus(struct ui *u, struct row *r, struct area a)
 {
     const struct vm_stats *st = model_stats(&u->model, r->g);
-    int y = a.y + 1, end = a.y + a.h, text = a.w >= 76 ? 34 : 0, w = a.w - 8 - text;
+    int y = a.y + 1, end = a.y + a.h, text = a.w >= 76 ? LEDGER_TEXT : 0, w = a.w - 8 - text;
 
     panel_rule(a.y, a.x, a.w, "where each vCPU's time goes, 100 % a bar");
     if (a.h < 3)

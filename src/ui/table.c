@@ -318,7 +318,7 @@ static const struct key_help help[] = {
     {"Enter", "everything about the guest"}, {"a", "its console (Ctrl-] or F12 leaves)"},
     {"g", "consoles side by side: the tagged, or all"}, {"p", "pause, resume"}, {"+ -", "more, less share"}, {"s", "set the share"}, {"u", "take the last change back"},
     {"K R", "stop, reset at once (asks)"}, {"P B", "power button; start"}, {"Space *", "tag one, all: keys act on the tagged"},
-    {"/ n N", "filter by name, state or group (!x: without); the next, the previous match"}, {"< > I S", "sort by the column left, right; invert; as in the lab"},
+    {"/ n N", "filter by name, state, group; !x: without; next match"}, {"< > I S", "sort by the column beside; invert; as in the lab"},
     {"o", "group by group"}, {"x v m Tab", "below: exits, vCPUs, memory, next"}, {"w W", "what is this number? of a column, of the host bar"},
     {"[ ] 0", "look back in time, forth, now"}, {"z", "freeze, go on"}, {NULL, NULL}};
 

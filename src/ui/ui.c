@@ -149,7 +149,7 @@ static void draw_question(struct ui *u, int lines, int cols)
     int w = (int)text_columns(u->question) + 6;
     struct area a;
 
-    w = w < 30 ? 30 : w > cols - 4 ? cols - 4 : w;
+    w = w < 36 ? 36 : w > cols - 4 ? cols - 4 : w;
     a = (struct area){lines / 2 - 3, (cols - w) / 2, 5, w};
     draw_clear(a);
     draw_box(a, ROLE_WARN, true, "are you sure?");
@@ -210,7 +210,9 @@ static void draw_frame(struct ui *u)
     screen_size(&lines, &cols);
     screen_begin();
     if (lines < MIN_ROWS || cols < MIN_COLS) {
-        draw_fmt(0, 0, cols, ROLE_TEXT, "too small: %dx%d, needs %dx%d", cols, lines, MIN_COLS, MIN_ROWS);
+        draw_fmt(0, 0, cols, ROLE_TEXT, "too small: %dx%d", cols, lines);
+        if (lines > 1)
+            draw_fmt(1, 0, cols, ROLE_TEXT, "needs %dx%d", MIN_COLS, MIN_ROWS);
     } else {
         draw_middle(u, lines, cols);
         if (u->top->ops->keybar)

@@ -40,6 +40,12 @@ void ui_pop(struct ui *u, struct view *v)
     u->popped++;
 }
 
+bool ui_readonly(struct ui *u)
+{
+    (void)u;
+    return false;
+}
+
 void ui_redraw(struct ui *u)
 {
     (void)u;
