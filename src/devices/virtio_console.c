@@ -28,6 +28,8 @@ struct virtio_console {
     struct virtq_chain chain;   /* io_lock */
     uint16_t cols, rows;        /* vdev.lock */
     _Atomic uint64_t dropped;
+    bool resized;   /* somebody said a size; vdev.lock */
+    bool size_told; /* to this driver, by tell_size; io_lock */
 
     pthread_mutex_t in_lock; /* the fields below; last in the order */
     uint8_t in[INPUT_BYTES];
@@ -114,6 +116,17 @@ static void output(struct virtio_console *c)
     c->dropped += c->chain.out_bytes - off;
 }
 
+/* Linux reads the size when it is told of a change, not when its driver begins: so it is told
+ * again after the first output, when there is a terminal to set it on. */
+static void tell_size(struct virtio_console *c)
+{
+    pthread_mutex_lock(&c->vdev.lock);
+    if (c->resized)
+        virtio_config_changed_locked(&c->vdev);
+    pthread_mutex_unlock(&c->vdev.lock);
+    c->size_told = true;
+}
+
 static unsigned transmit(struct virtio_console *c, struct virtq *q, unsigned budget)
 {
     unsigned n = 0;
@@ -124,7 +137,14 @@ static unsigned transmit(struct virtio_console *c, struct virtq *q, unsigned bud
         n++;
     }
     virtq_flush(q);
+    if (n && !c->size_told)
+        tell_size(c);
     return n;
+}
+
+static void console_driver_reset(struct virtio_dev *d)
+{
+    ((struct virtio_console *)d)->size_told = false;
 }
 
 static unsigned console_queue_notify(struct virtio_dev *d, unsigned qi, unsigned budget)
@@ -163,6 +183,7 @@ void virtio_console_resize(struct virtio_console *c, unsigned cols, unsigned row
     if (c->cols != cols || c->rows != rows) {
         c->cols = cols < UINT16_MAX ? (uint16_t)cols : UINT16_MAX;
         c->rows = rows < UINT16_MAX ? (uint16_t)rows : UINT16_MAX;
+        c->resized = true;
         virtio_config_changed_locked(&c->vdev);
     }
     pthread_mutex_unlock(&c->vdev.lock);
@@ -172,6 +193,7 @@ static const struct virtio_ops console_ops = {
     .config_get = console_config_get,
     .config_set = console_config_set,
     .queue_notify = console_queue_notify,
+    .reset = console_driver_reset,
 };
 
 static const struct virtio_kind console_kind = {

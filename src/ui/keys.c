@@ -15,11 +15,11 @@
 /* Keys in a bar entry that are one character stand for themselves; `code` is for the others. */
 static const struct {
     const char *key, *label;
-    uint32_t code;
-} bar[] = {{"F1", "Help", '?'},    {"Enter", "Detail", '\r'}, {"a", "Console"}, {"p", "Pause"}, {"+/-", "Share"},
-           {":", "Command"},       {"/", "Filter"},     {"q", "Quit"},    {"g", "Grid"},  {"v", "vCPUs"}, {"x", "Exits"},
-           {"m", "Memory"},        {"w", "What's this"}, {"< >", "Sort"}, {"Space", "Tag", ' '}, {"[ ]", "Back in time"},
-           {"z", "Freeze"},        {"t", "Theme"},      {"u", "Undo"}};
+    uint32_t code; /* 0: see above */
+} bar[] = {{"F1", "Help", '?'},    {"Enter", "Detail", '\r'}, {"a", "Console", 0}, {"p", "Pause", 0}, {"+/-", "Share", 0},
+           {":", "Command", 0},       {"/", "Filter", 0},     {"q", "Quit", 0},    {"g", "Grid", 0},  {"v", "vCPUs", 0}, {"x", "Exits", 0},
+           {"m", "Memory", 0},        {"w", "What's this", 0}, {"< >", "Sort", 0}, {"Space", "Tag", ' '}, {"[ ]", "Back in time", 0},
+           {"z", "Freeze", 0},        {"t", "Theme", 0},      {"u", "Undo", 0}};
 
 enum { BAR = sizeof bar / sizeof *bar };
 

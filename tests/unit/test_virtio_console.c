@@ -209,6 +209,22 @@ static void console_resize_changes_the_config_and_interrupts(void **state)
     assert_int_equal(m->r.msis, 1);
 }
 
+static void console_tells_a_driver_the_size_after_its_first_output(void **state)
+{
+    struct machine *m = *state;
+    const struct drv_buf b = {.gpa = RIG_DATA_GPA, .len = 2};
+    unsigned generation;
+
+    virtio_console_resize(m->con, 132, 43); /* before there is a driver */
+    start(m);
+    generation = drv_get(&m->d, VIRTIO_PCI_COMMON_CFGGENERATION, 1);
+    assert_int_equal(drv_do(&m->d, TX, &b, 1), 0);
+    assert_int_not_equal(drv_get(&m->d, VIRTIO_PCI_COMMON_CFGGENERATION, 1), generation);
+    generation = drv_get(&m->d, VIRTIO_PCI_COMMON_CFGGENERATION, 1);
+    assert_int_equal(drv_do(&m->d, TX, &b, 1), 0); /* once */
+    assert_int_equal(drv_get(&m->d, VIRTIO_PCI_COMMON_CFGGENERATION, 1), generation);
+}
+
 static void console_emergency_write_needs_no_queue(void **state)
 {
     struct machine *m = *state;
@@ -250,6 +266,7 @@ int main(void)
         T(console_full_input_recovers_when_the_guest_adds_buffers),
         T(console_board_reset_forgets_input_and_frees_room),
         T(console_resize_changes_the_config_and_interrupts),
+        T(console_tells_a_driver_the_size_after_its_first_output),
         T(console_emergency_write_needs_no_queue),
         T(console_floods_are_served_from_fixed_buffers),
     };
