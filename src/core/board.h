@@ -61,7 +61,12 @@ struct board_env {
      * put under the I/O filter, and its CPU time charged to the guest. */
     void (*thread_started)(void *opaque, const char *name);
 
-    /* A guest broke a device's rules; the device latched an error. One short sentence. */
+    /* A device started a process of its own (a qcow2 disk has one): its CPU time is charged to the
+     * guest too. It lives at least as long as the board. */
+    void (*helper_started)(void *opaque, int pid);
+
+    /* A guest broke a device's rules and the device latched an error, or the device lost what it
+     * needs of the host. One short sentence. */
     void (*device_error)(void *opaque, const char *device, const char *what);
 
     /* The host has no room for what disk `disk` shall write: it holds that request, and all

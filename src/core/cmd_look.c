@@ -146,8 +146,8 @@ static void info_links(struct cmd_run *r, const struct guest *g)
 
 static void info_threads(struct cmd_run *r, struct guest *g)
 {
-    int tid[VM_VCPUS_MAX + 32];
-    unsigned n = vm_threads(g->vm, tid, VM_VCPUS_MAX + 32);
+    int tid[VM_THREADS_MAX];
+    unsigned n = vm_threads(g->vm, tid, VM_THREADS_MAX);
 
     if (!n)
         return;

@@ -162,6 +162,29 @@ static void check_ksm(struct doctor *d)
                units_fmt_size(size, strtoull(sharing, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE)));
 }
 
+/* In the same places as the shell looks that starts it. */
+static bool program_exists(const char *name)
+{
+    const char *path = getenv("PATH");
+    char *dirs = strdup(path ? path : "/usr/bin:/bin"), *save = NULL, file[PATH_MAX];
+    bool found = false;
+
+    for (char *d = dirs ? strtok_r(dirs, ":", &save) : NULL; d && !found; d = strtok_r(NULL, ":", &save)) {
+        snprintf(file, sizeof file, "%s/%s", d, name);
+        found = access(file, X_OK) == 0;
+    }
+    free(dirs);
+    return found;
+}
+
+static void check_qcow2(struct doctor *d)
+{
+    if (program_exists("qemu-nbd"))
+        report(d, OK, "qcow2", "qemu-nbd is there: disks may be qcow2 images");
+    else
+        report(d, WARN, "qcow2", "qemu-nbd is not installed: disks are raw only; `apt install qemu-utils`");
+}
+
 /* May the kernel divide the processor for us? Tried, not guessed. */
 static void check_cgroup(struct doctor *d)
 {
@@ -236,7 +259,8 @@ static void check_images(struct doctor *d)
 bool doctor_examine(const struct accel_ops *const *engines, struct text *out)
 {
     static void (*const checks[])(struct doctor *d) = {check_host,   check_ksm,      check_engines, check_cgroup,
-                                                       check_safety, check_terminal, check_images};
+                                                       check_safety, check_qcow2,   check_terminal,
+                                                       check_images};
     struct doctor d = {.out = out, .engines = engines};
 
     for (unsigned i = 0; i < sizeof checks / sizeof *checks; i++)

@@ -59,6 +59,23 @@ static void read_disk_readonly(struct lab_reader *r, yaml_node_t *v, void *obj)
     lab_read_bool(r, v, "readonly", &s->readonly);
 }
 
+static void read_disk_format(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    struct disk_spec *s = obj;
+    const char *text = lab_scalar(r, v, "format");
+    char show[40];
+
+    if (!text)
+        return;
+    if (strcmp(text, "raw") == 0)
+        s->d.format = DISK_FORMAT_RAW;
+    else if (strcmp(text, "qcow2") == 0)
+        s->d.format = DISK_FORMAT_QCOW2;
+    else
+        lab_error_at(r, v, "`format` is `raw` or `qcow2`, not `%s`; convert others: qemu-img convert -O qcow2",
+                     text_show(show, sizeof show, text));
+}
+
 static void read_disk_size(struct lab_reader *r, yaml_node_t *v, void *obj)
 {
     struct disk_spec *s = obj;
@@ -95,6 +112,7 @@ static const struct lab_key disk_keys[] = {
     {"overlay", read_disk_overlay, false},   {"readonly", read_disk_readonly, false},
     {"size", read_disk_size, false},         {"name", read_disk_name, false},
     {"iops", read_disk_iops, false},         {"bps", read_disk_bps, false},
+    {"format", read_disk_format, false},
 };
 
 static void disk_default_name(struct vm_config *c, struct disk_config *d)

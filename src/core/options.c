@@ -42,7 +42,7 @@ const char options_help[] =
     "Options of run; KERNEL is a file or the name of an image (debian, hello, spin, ...)\n"
     "  -m, --memory SIZE  (128M)      -c, --vcpus N      (1)\n"
     "  -i, --initrd FILE              -a, --append TEXT  kernel command line\n"
-    "  -d, --disk PATH[,readonly|,overlay][,size=SIZE]   may be repeated\n"
+    "  -d, --disk PATH[,readonly|,overlay][,size=SIZE][,format=qcow2]   may be repeated\n"
     "  --share N, --cap PERCENT, --pin LIST, --irqchip kernel|user, --boot auto|direct|bzimage\n"
     "Ctrl-] or F12 leaves the guest's terminal. The exit status is the code that the guest\n"
     "wrote to port 0xf4, else 0, or 3 if it crashed.\n"

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MAX = VM_VCPUS_MAX + 32 };
 
 const char *sched_reason_name(enum sched_reason r)
 {
@@ -35,8 +34,8 @@ static void use_slots(struct session *s)
 
 static int to_cgroup(struct guest *g, struct err *e)
 {
-    int tid[THREADS_MAX], rc;
-    unsigned n = vm_threads(g->vm, tid, THREADS_MAX);
+    int tid[VM_THREADS_MAX], rc;
+    unsigned n = vm_threads(g->vm, tid, VM_THREADS_MAX);
 
     if (!n)
         return 0;

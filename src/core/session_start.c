@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MAX = VM_VCPUS_MAX + 32 };
 
 /* Does `name` in a depends list mean this guest? */
 static bool means(const char *name, const struct guest *g)
@@ -177,8 +176,8 @@ static int pin_set(const struct session *s, const char *pin, cpu_set_t *set, str
 
 int session_apply_pins(struct session *s, struct guest *g, struct err *e)
 {
-    int tid[THREADS_MAX];
-    unsigned n = vm_threads(g->vm, tid, THREADS_MAX);
+    int tid[VM_THREADS_MAX];
+    unsigned n = vm_threads(g->vm, tid, VM_THREADS_MAX);
     cpu_set_t all;
     int rc = 0;
 

@@ -168,6 +168,7 @@ void vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns);
 unsigned vm_kstats(struct vm *vm, unsigned cpu, struct kstat *out, unsigned max);
 
 /* Thread ids, for tests and `info`: vCPU threads in order, then I/O threads. */
+enum { VM_THREADS_MAX = VM_VCPUS_MAX + 1 + 2 * VM_DISKS_MAX };
 unsigned vm_threads(struct vm *vm, int *tids, unsigned max);
 
 #endif

@@ -32,11 +32,18 @@ enum disk_mode {
     DISK_OVERLAY,  /* the file is a read-only base; writes go to a private overlay */
 };
 
+enum disk_format {
+    DISK_FORMAT_AUTO, /* told by the image's name and content */
+    DISK_FORMAT_RAW,
+    DISK_FORMAT_QCOW2,
+};
+
 struct disk_config {
     char name[VM_NAME_MAX + 1]; /* "vda", "vdb", ... unless given */
     char *path;                 /* the image, or the base of an overlay */
     char *overlay_path;         /* NULL: anonymous, gone when the guest is removed */
     enum disk_mode mode;
+    enum disk_format format;    /* of the image or base */
     uint64_t size_bytes;        /* create a sparse file of this size if absent; 0: must exist */
     uint32_t iops;              /* limits, 0: none */
     uint64_t bytes_per_s;

@@ -146,10 +146,10 @@ struct vm {
     uint64_t boot_ns; /* guest time of the last start or reset */
     char boot_note[200];
     _Atomic uint64_t io_cpu_base_ns; /* CPU time of I/O threads that have ended */
-    struct device_thread {           /* threads that devices started; entries below the count are fixed */
+    struct device_thread {           /* that devices started, and helpers; entries below the count are fixed */
         clockid_t clock;
         int tid;
-    } device_thread[VM_DISKS_MAX];
+    } device_thread[2 * VM_DISKS_MAX];
     _Atomic unsigned ndevice_threads;
 
     struct gov_guest *gov; /* set once, before the first start; NULL: nobody divides */

@@ -116,23 +116,42 @@ static void env_disk_full(void *opaque, const char *disk)
     vm_tell(vm, NEWS_DISK_FULL);
 }
 
+/* From now on `tid` is the guest's: it obeys its pins, and its CPU time by `clock` is charged. */
+static void add_device_thread(struct vm *vm, clockid_t clock, int tid)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&vm->text_lock);
+    n = vm->ndevice_threads;
+    if (n < sizeof vm->device_thread / sizeof *vm->device_thread) {
+        vm->device_thread[n].clock = clock;
+        vm->device_thread[n].tid = tid;
+        vm->ndevice_threads = n + 1;
+    }
+    pthread_mutex_unlock(&vm->text_lock);
+}
+
 /* On the new thread. */
 static void env_thread_started(void *opaque, const char *name)
 {
     struct vm *vm = opaque;
+    clockid_t clock;
     char text[16];
-    unsigned n;
 
     snprintf(text, sizeof text, "%.9s/%.5s", vm->config->name, name);
     pthread_setname_np(pthread_self(), text);
-    pthread_mutex_lock(&vm->text_lock);
-    n = vm->ndevice_threads;
-    if (n < VM_DISKS_MAX && pthread_getcpuclockid(pthread_self(), &vm->device_thread[n].clock) == 0) {
-        vm->device_thread[n].tid = (int)syscall(SYS_gettid);
-        vm->ndevice_threads = n + 1;
-    }
-    pthread_mutex_unlock(&vm->text_lock);
+    if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
+        add_device_thread(vm, clock, (int)syscall(SYS_gettid));
     sandbox_io_thread();
+}
+
+/* The clock counts all its threads, also those that have ended, and stands when it has. */
+static void env_helper_started(void *opaque, int pid)
+{
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) == 0)
+        add_device_thread(opaque, clock, pid);
 }
 
 /* On the I/O thread. */
@@ -189,6 +208,7 @@ static int build_board(struct vm *vm, struct err *e)
         .tsc_now = env_tsc_now, .tsc_to_ns = env_tsc_to_ns, .power = vm_power,
         .console_out = env_console_out, .console_room = env_console_room,
         .device_error = env_device_error, .thread_started = env_thread_started,
+        .helper_started = env_helper_started,
         .disk_full = env_disk_full,
     };
 

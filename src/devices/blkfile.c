@@ -5,7 +5,10 @@
 #include "devices/blkfile.h"
 
 #include "core/log.h"
+#include "devices/blkformat.h"
+#include "devices/blknbd.h"
 #include "devices/blkoverlay.h"
+#include "devices/blkqemu.h"
 #include "devices/iov.h"
 
 #include <errno.h>
@@ -21,63 +24,13 @@
 enum { SECTOR = 512 };
 
 struct blkfile {
-    int fd; /* the image, or the base */
+    int fd; /* the image, or the base; -1: it is served */
+    struct blkqemu *served; /* the same, if it is qcow2 */
     bool readonly;
     bool sync_failed; /* a flush failed once: never believe a later one */
     uint64_t size_bytes;
     struct blkoverlay *overlay; /* NULL: raw */
 };
-
-/* ---- what is not raw ---- */
-
-static const struct format {
-    const char *name, *qemu_name; /* NULL: not one for qemu-img */
-    uint32_t at;
-    bool at_end; /* in the last sector */
-    const char *magic;
-    unsigned len;
-} formats[] = {
-    {"a qcow2 image", "qcow2", 0, false, "QFI\xfb", 4},
-    {"a qed image", "qed", 0, false, "QED\0", 4},
-    {"a VMDK image", "vmdk", 0, false, "KDMV", 4},
-    {"a VMDK image", "vmdk", 0, false, "COWD", 4},
-    {"a VMDK description", "vmdk", 0, false, "# Disk DescriptorFile", 21},
-    {"a VDI image", "vdi", 64, false, "\x7f\x10\xda\xbe", 4},
-    {"a VHD image", "vpc", 0, false, "conectix", 8},
-    {"a VHD image", "vpc", 0, true, "conectix", 8},
-    {"a VHDX image", "vhdx", 0, false, "vhdxfile", 8},
-    {"a Parallels image", "parallels", 0, false, "WithoutFreeSpace", 16},
-    {"a Parallels image", "parallels", 0, false, "WithouFreSpacExt", 16},
-    {"an overlay made by ruche", NULL, 0, false, "RUCHEOV1", 8},
-    {"compressed with gzip", NULL, 0, false, "\x1f\x8b\x08", 3},
-    {"compressed with xz", NULL, 0, false, "\xfd" "7zXZ\0", 6},
-    {"compressed with zstd", NULL, 0, false, "\x28\xb5\x2f\xfd", 4},
-};
-
-static int refuse_format(const struct format *f, const char *path, struct err *e)
-{
-    if (f->qemu_name)
-        return err_set(e, EINVAL, "%s is %s, not a raw disk; convert it: qemu-img convert -f %s "
-                       "-O raw %s %s.raw", path, f->name, f->qemu_name, path, path);
-    return err_set(e, EINVAL, "%s is %s, not a raw disk; %s", path, f->name,
-                   f->magic[0] == 'R' ? "name it as the overlay of its base" : "unpack it first");
-}
-
-static int check_format(int fd, uint64_t size, const char *path, struct err *e)
-{
-    uint8_t start[SECTOR] = {0}, end[SECTOR] = {0};
-
-    if (pread(fd, start, sizeof start, 0) < 0 ||
-        (size >= SECTOR && pread(fd, end, sizeof end, (off_t)(size - SECTOR)) < 0))
-        return err_set(e, errno, "%s cannot be read: %s", path, strerror(errno));
-    for (unsigned i = 0; i < sizeof formats / sizeof *formats; i++) {
-        const struct format *f = &formats[i];
-
-        if (memcmp((f->at_end ? end : start) + f->at, f->magic, f->len) == 0)
-            return refuse_format(f, path, e);
-    }
-    return 0;
-}
 
 /* ---- opening ---- */
 
@@ -152,27 +105,50 @@ static int stat_image(int fd, const char *path, struct overlay_base *out, struct
     return 0;
 }
 
-/* Opens, locks and checks an image that exists; its descriptor or -errno. */
-static int open_image(const char *path, bool writable, struct overlay_base *out, struct err *e)
+/* A raw image that is open: lock and check it. */
+static int take_raw(struct blkfile *f, int fd, bool writable, const char *path, uint64_t size, struct err *e)
+{
+    int r = lock_file(fd, writable, path, e);
+
+    if (r == 0)
+        r = check_size(path, size, e);
+    if (r == 0)
+        f->fd = fd;
+    return r;
+}
+
+/* Served, and with QEMU's own locks: its size is that of the disk. */
+static int take_served(struct blkfile *f, bool writable, const char *path, struct overlay_base *b, struct err *e)
+{
+    f->served = blkqemu_open(path, !writable, e);
+    if (!f->served)
+        return e && e->code ? -e->code : -EINVAL;
+    b->fd = -1;
+    b->nbd = blkqemu_nbd(f->served);
+    b->size_bytes = blknbd_size_bytes(b->nbd);
+    return 0;
+}
+
+/* Opens, locks and checks an image that exists, as f->fd or f->served. 0 or -errno. */
+static int open_image(struct blkfile *f, const struct disk_config *c, bool writable, struct overlay_base *b,
+                      struct err *e)
 {
     /* O_NONBLOCK: a FIFO must not hold us up before we can refuse it */
-    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(c->path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     int r;
 
     if (fd < 0)
-        return explain_open(errno, path, writable, e);
-    r = stat_image(fd, path, out, e);
+        return explain_open(errno, c->path, writable, e);
+    r = stat_image(fd, c->path, b, e);
     if (r == 0)
-        r = lock_file(fd, writable, path, e);
-    if (r == 0)
-        r = check_format(fd, out->size_bytes, path, e);
-    if (r == 0)
-        r = check_size(path, out->size_bytes, e);
-    if (r < 0) {
+        r = blkformat_examine(fd, b->size_bytes, c->path, c->format, e);
+    if (r == DISK_FORMAT_QCOW2)
+        r = take_served(f, writable, c->path, b, e);
+    else if (r == DISK_FORMAT_RAW)
+        r = take_raw(f, fd, writable, c->path, b->size_bytes, e);
+    if (f->fd != fd)
         close(fd);
-        return r;
-    }
-    return fd;
+    return r;
 }
 
 /* ---- creating ---- */
@@ -234,9 +210,15 @@ static void create_abort(int fd, const char *path)
         unlink(path);
 }
 
-static int create_raw(const char *path, uint64_t size, struct err *e)
+static int create_raw(const struct disk_config *c, struct err *e)
 {
+    const char *path = c->path;
+    const uint64_t size = c->size_bytes;
     int fd, r = check_size(path, size, e);
+
+    if (r == 0 && blkformat_said(path, c->format) == DISK_FORMAT_QCOW2)
+        r = err_set(e, ENOENT, "%s does not exist, and only raw disks are created by size; make it: "
+                    "qemu-img create -f qcow2 %s %llu", path, path, (unsigned long long)size);
 
     if (r < 0)
         return r;
@@ -263,14 +245,15 @@ static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *
 {
     const bool writable = c->mode == DISK_RAW;
     struct overlay_base b = {.size_bytes = c->size_bytes};
+    int r;
 
     f->readonly = !writable;
     if (writable && c->size_bytes && access(c->path, F_OK) < 0 && errno == ENOENT)
-        f->fd = create_raw(c->path, c->size_bytes, e);
+        r = f->fd = create_raw(c, e);
     else
-        f->fd = open_image(c->path, writable, &b, e);
-    if (f->fd < 0)
-        return f->fd;
+        r = open_image(f, c, writable, &b, e);
+    if (r < 0)
+        return r;
     if (c->size_bytes && c->size_bytes != b.size_bytes)
         return err_set(e, EINVAL, "%s exists with %llu bytes, but its size is given as %llu; "
                        "leave the size out, or resize the file yourself", c->path,
@@ -362,9 +345,9 @@ static int open_overlay(struct blkfile *f, const struct disk_config *c, struct e
     struct overlay_base b;
     int r;
 
-    f->fd = open_image(c->path, false, &b, e);
-    if (f->fd < 0)
-        return f->fd;
+    r = open_image(f, c, false, &b, e);
+    if (r < 0)
+        return r;
     if (c->size_bytes && c->size_bytes < b.size_bytes)
         return err_set(e, EINVAL, "the size of an overlay, %llu bytes, is less than that of its "
                        "base %s, %llu; leave it out", (unsigned long long)c->size_bytes, c->path,
@@ -405,9 +388,10 @@ void blkfile_free(struct blkfile *f)
 {
     if (!f)
         return;
-    if (f->overlay && blkfile_flush(f) < 0)
-        log_msg(LOG_ERROR, "an overlay could not be written out; its last writes are lost");
+    if ((f->overlay || f->served) && !blkfile_lost(f) && blkfile_flush(f) < 0)
+        log_msg(LOG_ERROR, "a disk could not be written out; its last writes are lost");
     blkoverlay_free(f->overlay);
+    blkqemu_free(f->served);
     if (f->fd >= 0)
         close(f->fd);
     free(f);
@@ -432,14 +416,22 @@ static int check_range(const struct blkfile *f, uint64_t off, uint64_t len, bool
     return write && f->readonly ? -EROFS : 0;
 }
 
+/* Of the image or the base; NULL: it is a file. */
+static struct blknbd *server(const struct blkfile *f)
+{
+    return f->served ? blkqemu_nbd(f->served) : NULL;
+}
+
 int blkfile_read(struct blkfile *f, struct iov *it, uint64_t off)
 {
     const uint64_t len = iov_bytes(it);
     int r = check_range(f, off, len, false);
 
-    if (r == 0)
-        r = f->overlay ? blkoverlay_read(f->overlay, it, off) : iov_pread(it, f->fd, off, len);
-    return r;
+    if (r < 0)
+        return r;
+    if (f->overlay)
+        return blkoverlay_read(f->overlay, it, off);
+    return f->served ? blknbd_read(server(f), it, off, len) : iov_pread(it, f->fd, off, len);
 }
 
 /* A quota that is used up is a full disk. */
@@ -453,8 +445,12 @@ int blkfile_write(struct blkfile *f, struct iov *it, uint64_t off)
     const uint64_t len = iov_bytes(it);
     int r = check_range(f, off, len, true);
 
-    if (r == 0)
-        r = f->overlay ? blkoverlay_write(f->overlay, it, off) : iov_pwrite(it, f->fd, off, len);
+    if (r < 0)
+        return r;
+    if (f->overlay)
+        r = blkoverlay_write(f->overlay, it, off);
+    else
+        r = f->served ? blknbd_write(server(f), it, off, len) : iov_pwrite(it, f->fd, off, len);
     return no_room(r);
 }
 
@@ -466,7 +462,10 @@ int blkfile_flush(struct blkfile *f)
         return -EIO;
     if (f->readonly)
         return 0;
-    r = no_room(f->overlay ? blkoverlay_flush(f->overlay) : fdatasync(f->fd) < 0 ? -EIO : 0);
+    if (f->overlay)
+        r = no_room(blkoverlay_flush(f->overlay));
+    else
+        r = f->served ? blknbd_flush(server(f)) : fdatasync(f->fd) < 0 ? -EIO : 0;
     f->sync_failed = r < 0 && r != -ENOSPC;
     return r;
 }
@@ -501,6 +500,8 @@ int blkfile_zero(struct blkfile *f, uint64_t off, uint64_t len, bool unmap)
         return r;
     if (f->overlay)
         return no_room(blkoverlay_zero(f->overlay, off, len));
+    if (f->served)
+        return blknbd_zero(server(f), off, len, unmap);
     if (unmap)
         r = punch(f, off, len);
     else
@@ -515,6 +516,24 @@ int blkfile_discard(struct blkfile *f, uint64_t off, uint64_t len)
 
     if (r < 0 || len == 0)
         return r;
-    r = f->overlay ? blkoverlay_zero(f->overlay, off, len) : punch(f, off, len);
+    if (f->overlay)
+        r = blkoverlay_zero(f->overlay, off, len);
+    else
+        r = f->served ? blknbd_discard(server(f), off, len) : punch(f, off, len);
     return r == -EOPNOTSUPP ? 0 : no_room(r);
+}
+
+int blkfile_helper(const struct blkfile *f)
+{
+    return f->served ? blkqemu_pid(f->served) : 0;
+}
+
+bool blkfile_lost(const struct blkfile *f)
+{
+    return f->served && blknbd_lost(server(f));
+}
+
+const char *blkfile_why(struct blkfile *f, char *buf, size_t len)
+{
+    return blkqemu_why(f->served, buf, len);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * blkfile: a disk's bytes in host files. Raw read-write, raw read-only, or a read-only base
- * with a private overlay. It creates only what does not exist, and never truncates,
- * overwrites or converts. What is not raw is refused, never taken for raw.
+ * blkfile: a disk's bytes in host files. Read-write, read-only, or a read-only base with a private
+ * overlay. The image or base is raw, or qcow2 and then served by a helper (blkqemu.h). It creates
+ * only what does not exist, and never truncates, overwrites or converts. What is neither is
+ * refused, never taken for raw.
  *
  * Locks on the files (open file description locks, whole file): exclusive for who writes,
  * shared for who reads. They hold between guests of one process too, and end with the process.
@@ -23,6 +24,7 @@
 #include "core/vm_config.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct blkfile;
@@ -31,7 +33,8 @@ struct iov;
 /* Opens, or creates by size, what `c` says. NULL and `e`: a sentence that names the file. */
 struct blkfile *blkfile_open(const struct disk_config *c, struct err *e);
 
-/* Flushes a named overlay; all else is in the host's hands already. */
+/* Flushes a named overlay or a helper, and waits for the helper's end; all else is in the host's
+ * hands already. */
 void blkfile_free(struct blkfile *f);
 
 uint64_t blkfile_size_bytes(const struct blkfile *f); /* a multiple of 512 */
@@ -52,5 +55,13 @@ int blkfile_zero(struct blkfile *f, uint64_t off, uint64_t len, bool unmap) RUCH
 /* The guest no longer needs the range: storage is given back where the host can, else
  * nothing happens. */
 int blkfile_discard(struct blkfile *f, uint64_t off, uint64_t len) RUCHE_MUST_CHECK;
+
+/* The process that serves the image, 0: none. Its CPU time is the guest's. */
+int blkfile_helper(const struct blkfile *f);
+
+/* The helper is lost: everything fails from now on. _why tells (once in full) what it said last;
+ * `buf` is returned. */
+bool blkfile_lost(const struct blkfile *f);
+const char *blkfile_why(struct blkfile *f, char *buf, size_t len);
 
 #endif

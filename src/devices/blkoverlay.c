@@ -5,6 +5,7 @@
 #include "devices/blkoverlay.h"
 
 #include "core/log.h"
+#include "devices/blknbd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,11 +100,12 @@ static uint64_t run_length(const struct blkoverlay *o, uint64_t b, uint64_t max)
 static int base_read(struct blkoverlay *o, struct iov *it, uint64_t off, uint64_t len)
 {
     uint64_t in_base = off < o->base.size_bytes ? o->base.size_bytes - off : 0;
-    int r;
+    int r = 0;
 
     if (in_base > len)
         in_base = len;
-    r = in_base ? iov_pread(it, o->base.fd, off, in_base) : 0;
+    if (in_base)
+        r = o->base.nbd ? blknbd_read(o->base.nbd, it, off, in_base) : iov_pread(it, o->base.fd, off, in_base);
     if (r == 0)
         iov_zero(it, len - in_base);
     return r;

@@ -28,9 +28,11 @@ enum { OVERLAY_BLOCK_BYTES = 4096 };
 #define OVERLAY_MAX_BYTES (16ull << 40)
 
 struct blkoverlay;
+struct blknbd;
 
 struct overlay_base {
     int fd; /* open for reading; borrowed */
+    struct blknbd *nbd; /* likewise; NULL: `fd` */
     uint64_t size_bytes;
     uint64_t mtime_ns;
 };

@@ -288,6 +288,7 @@ static struct virtio_env virtio_env_of(struct board *b)
     return (struct virtio_env){.mem = b->env.mem, .io = b->env.io, .clock = b->env.clock,
                                .opaque = b->env.opaque, .device_error = b->env.device_error,
                                .thread_started = b->env.thread_started,
+                               .helper_started = b->env.helper_started,
                                .disk_full = b->env.disk_full};
 }
 

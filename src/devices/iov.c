@@ -48,6 +48,15 @@ void iov_zero(struct iov *it, size_t len)
     }
 }
 
+#define STREAM UINT64_MAX /* as an offset: it has none */
+
+static ssize_t call(struct iov *it, int n, int fd, uint64_t off, bool write)
+{
+    if (off == STREAM)
+        return write ? writev(fd, it->v, n) : readv(fd, it->v, n);
+    return write ? pwritev(fd, it->v, n, (off_t)off) : preadv(fd, it->v, n, (off_t)off);
+}
+
 /* One system call for at most `len` bytes; the entry that sticks out is shortened meanwhile. */
 static ssize_t transfer(struct iov *it, int fd, uint64_t off, size_t len, bool write)
 {
@@ -61,7 +70,7 @@ static ssize_t transfer(struct iov *it, int fd, uint64_t off, size_t len, bool w
         return 0;
     over = sum > len ? sum - len : 0;
     it->v[k - 1].iov_len -= over;
-    r = write ? pwritev(fd, it->v, (int)k, (off_t)off) : preadv(fd, it->v, (int)k, (off_t)off);
+    r = call(it, (int)k, fd, off, write);
     it->v[k - 1].iov_len += over;
     return r < 0 ? -errno : r;
 }
@@ -76,7 +85,8 @@ static int transfer_all(struct iov *it, int fd, uint64_t off, size_t len, bool w
         if (r <= 0)
             return r ? (int)r : -EIO;
         iov_skip(it, (size_t)r);
-        off += (uint64_t)r;
+        if (off != STREAM)
+            off += (uint64_t)r;
         len -= (size_t)r;
     }
     return 0;
@@ -92,16 +102,39 @@ int iov_pwrite(struct iov *it, int fd, uint64_t off, size_t len)
     return transfer_all(it, fd, off, len, true);
 }
 
-int buf_pread(int fd, uint64_t off, void *buf, size_t len)
+int iov_recv(struct iov *it, int fd, size_t len)
+{
+    return transfer_all(it, fd, STREAM, len, false);
+}
+
+int iov_send(struct iov *it, int fd, size_t len)
+{
+    return transfer_all(it, fd, STREAM, len, true);
+}
+
+static int transfer_buf(int fd, uint64_t off, void *buf, size_t len, bool write)
 {
     struct iovec v = {.iov_base = buf, .iov_len = len};
 
-    return iov_pread(&(struct iov){.v = &v, .n = 1}, fd, off, len);
+    return transfer_all(&(struct iov){.v = &v, .n = 1}, fd, off, len, write);
+}
+
+int buf_pread(int fd, uint64_t off, void *buf, size_t len)
+{
+    return transfer_buf(fd, off, buf, len, false);
 }
 
 int buf_pwrite(int fd, uint64_t off, const void *buf, size_t len)
 {
-    struct iovec v = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    return transfer_buf(fd, off, (void *)(uintptr_t)buf, len, true);
+}
 
-    return iov_pwrite(&(struct iov){.v = &v, .n = 1}, fd, off, len);
+int buf_recv(int fd, void *buf, size_t len)
+{
+    return transfer_buf(fd, STREAM, buf, len, false);
+}
+
+int buf_send(int fd, const void *buf, size_t len)
+{
+    return transfer_buf(fd, STREAM, (void *)(uintptr_t)buf, len, true);
 }

@@ -33,7 +33,13 @@ void iov_zero(struct iov *it, size_t len);
 int iov_pread(struct iov *it, int fd, uint64_t off, size_t len) RUCHE_MUST_CHECK;
 int iov_pwrite(struct iov *it, int fd, uint64_t off, size_t len) RUCHE_MUST_CHECK;
 
+/* The same from/to a stream (a socket). -EAGAIN: it took longer than the stream allows. */
+int iov_recv(struct iov *it, int fd, size_t len) RUCHE_MUST_CHECK;
+int iov_send(struct iov *it, int fd, size_t len) RUCHE_MUST_CHECK;
+
 /* The same for one buffer of our own. */
+int buf_recv(int fd, void *buf, size_t len) RUCHE_MUST_CHECK;
+int buf_send(int fd, const void *buf, size_t len) RUCHE_MUST_CHECK;
 int buf_pread(int fd, uint64_t off, void *buf, size_t len) RUCHE_MUST_CHECK;
 int buf_pwrite(int fd, uint64_t off, const void *buf, size_t len) RUCHE_MUST_CHECK;
 

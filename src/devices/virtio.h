@@ -44,6 +44,8 @@ struct virtio_env {
     void (*device_error)(void *opaque, const char *device, const char *what);
     /* First thing on a thread that a device starts (a disk has one). May be NULL. */
     void (*thread_started)(void *opaque, const char *name);
+    /* See board_env. May be NULL. */
+    void (*helper_started)(void *opaque, int pid);
     /* See board_env. io_lock held. May be NULL. */
     void (*disk_full)(void *opaque, const char *disk);
 };

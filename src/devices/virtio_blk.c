@@ -68,6 +68,7 @@ struct virtio_blk {
     uint64_t unshown_bytes, unshown_ns;
     uint64_t held_since_ns; /* guest time; 0: no request waits for a limit */
     uint64_t began_ns;      /* guest time; of the request in hand */
+    bool lost_told;         /* that the image's helper is lost */
     bool stalled;           /* the host has no room for the request in hand, `chain` */
     uint32_t stalled_epoch;
     _Atomic bool retry; /* set by virtio_blk_retry; partner: still_stalled */
@@ -311,6 +312,19 @@ static void stall(struct virtio_blk *b, struct virtq *q)
         b->vdev.env.disk_full(b->vdev.env.opaque, b->vdev.name);
 }
 
+/* Said once; every later request fails at once. */
+static void tell_lost(struct virtio_blk *b)
+{
+    char why[VIRTIO_ERROR_MAX];
+
+    if (b->lost_told || !blkfile_lost(b->file))
+        return;
+    b->lost_told = true;
+    blkfile_why(b->file, why, sizeof why);
+    if (b->vdev.env.device_error)
+        b->vdev.env.device_error(b->vdev.env.opaque, b->vdev.name, why);
+}
+
 static void handle(struct virtio_blk *b, struct virtq *q)
 {
     struct virtio_blk_outhdr *h = &b->header;
@@ -332,6 +346,7 @@ static void handle(struct virtio_blk *b, struct virtq *q)
     if (r < 0) {
         status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
         count(&b->errors, 1);
+        tell_lost(b);
     }
     if (b->op < DISK_OPS)
         latency_add(&b->latency[b->op], vclock_now_ns(b->vdev.env.clock) - b->began_ns);
@@ -486,6 +501,8 @@ static int blk_init(struct virtio_blk *b, const struct virtio_env *env,
     memcpy(b->serial, serial, strnlen(serial, sizeof b->serial)); /* need not be terminated */
     vtimer_init(&b->timer, env->clock, limit_timer, b);
     virtio_blk_limit(b, o->iops, o->bytes_per_s);
+    if (blkfile_helper(b->file) && env->helper_started)
+        env->helper_started(env->opaque, blkfile_helper(b->file));
     return b->own_loop ? start_thread(b, e) : 0;
 }
 

@@ -233,7 +233,7 @@ static void blkfile_foreign_formats_are_refused_with_the_command_to_convert(void
         unsigned at, len;
         const char *says;
     } cases[] = {
-        {"a.qcow2", "QFI\xfb\0\0\0\3", 0, 8, "qemu-img convert -f qcow2 -O raw"},
+        {"a.qcow", "QFI\xfb\0\0\0\1", 0, 8, "qemu-img convert -f qcow -O raw"},
         {"a.vmdk", "KDMV", 0, 4, "convert -f vmdk"},
         {"b.vmdk", "# Disk DescriptorFile\n", 0, 22, "convert -f vmdk"},
         {"a.vdi", "\x7f\x10\xda\xbe", 64, 4, "convert -f vdi"},
@@ -256,6 +256,30 @@ static void blkfile_foreign_formats_are_refused_with_the_command_to_convert(void
         c.mode = DISK_OVERLAY;
         refused(&c, "not a raw disk", cases[i].says);
     }
+}
+
+/* What a guest may have written into its raw disk must not open other files of the host. */
+static void blkfile_a_header_that_names_another_file_needs_a_persons_word(void **state)
+{
+    static uint8_t header[512] = "QFI\xfb\0\0\0\3\0\0\0\0\0\0\1";
+    struct disk_config c = disk(make_file("guest.img", 65536, header, sizeof header), DISK_RAW);
+    struct disk_config named = disk(make_file("x.qcow2", 65536, "nothing", 7), DISK_RAW);
+    struct disk_config absent = disk(path_of("absent.qcow2"), DISK_RAW);
+    struct blkfile *f;
+
+    (void)state;
+    refused(&c, "based on another file", "format: qcow2");
+    c.mode = DISK_OVERLAY;
+    refused(&c, "based on another file", "format: qcow2");
+    c.mode = DISK_RAW;
+    c.format = DISK_FORMAT_RAW; /* what it is */
+    f = blkfile_open(&c, NULL);
+    assert_non_null(f);
+    assert_int_equal(blkfile_size_bytes(f), 65536);
+    blkfile_free(f);
+    refused(&named, "is no qcow2 image", "format: raw");
+    absent.size_bytes = 1 << 20;
+    refused(&absent, "qemu-img create -f qcow2", absent.path);
 }
 
 /* ---- locks ---- */
@@ -616,6 +640,7 @@ int main(void)
         T(blkfile_sizes_that_make_no_disk_are_refused),
         T(blkfile_read_only_file_asked_to_be_written_is_refused),
         T(blkfile_foreign_formats_are_refused_with_the_command_to_convert),
+        T(blkfile_a_header_that_names_another_file_needs_a_persons_word),
         T(blkfile_two_writers_of_one_disk_are_refused),
         T(blkfile_readers_share_and_keep_writers_out),
         T(blkfile_one_named_overlay_serves_one_guest),
