@@ -329,7 +329,9 @@ int blknbd_zero(struct blknbd *n, uint64_t off, uint64_t len, bool unmap)
 
 int blknbd_discard(struct blknbd *n, uint64_t off, uint64_t len)
 {
-    return n->flags & SEND_TRIM ? range(n, CMD_TRIM, 0, off, len) : 0;
+    if (n->flags & SEND_TRIM)
+        return range(n, CMD_TRIM, 0, off, len);
+    return n->lost ? -EIO : 0;
 }
 
 /* ---- the rest ---- */
