@@ -14,6 +14,7 @@ enum { FIFO_BYTES = 16, RING = 256 };
 static struct lock print_lock;
 static u8 ring[RING];
 static volatile unsigned ring_in, ring_out;
+static volatile bool ring_held; /* no more interrupts until there is room */
 
 void serial_init(void)
 {
@@ -54,15 +55,18 @@ void serial_write(const char *s, size_t n)
     }
 }
 
+/* A full ring leaves the rest in the UART, which holds the sender back. */
 static void serial_interrupt(struct regs *r)
 {
     (void)r;
     while (inb(COM1 + LSR) & 1) {
-        u8 c = inb(COM1);
-        if (ring_in - ring_out < RING) {
-            ring[ring_in % RING] = c;
-            ring_in = ring_in + 1;
+        if (ring_in - ring_out == RING) {
+            ring_held = true;
+            outb(COM1 + IER, 0);
+            return;
         }
+        ring[ring_in % RING] = inb(COM1);
+        ring_in = ring_in + 1;
         if (inb(COM1 + LSR) == 0xff)
             break; /* no UART at all */
     }
@@ -83,6 +87,10 @@ int serial_get(void)
         return -1;
     c = ring[ring_out % RING];
     ring_out = ring_out + 1;
+    if (ring_held) {
+        ring_held = false;
+        outb(COM1 + IER, 1);
+    }
     return c;
 }
 
