@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum figure { FIG_GOT, FIG_ENTITLED, FIG_PART, FIG_LEDGER }; /* then the ledger's states */
+enum figure { FIG_GOT, FIG_ENTITLED, FIG_PART, FIG_RESIDENT, FIG_LEDGER }; /* then the ledger's states */
 
 struct check {
     unsigned figure;
@@ -20,7 +20,8 @@ struct check {
     struct vm_stats st;
 };
 
-static const char *const names[] = {[FIG_GOT] = "got", [FIG_ENTITLED] = "entitled", [FIG_PART] = "part"};
+static const char *const names[] = {[FIG_GOT] = "got", [FIG_ENTITLED] = "entitled", [FIG_PART] = "part",
+                                    [FIG_RESIDENT] = "resident"};
 
 static const char *figure_name(unsigned f)
 {
@@ -47,6 +48,8 @@ static double measure(struct session *s, struct guest *g, struct check *c)
 
     vm_stats(g->vm, &c->st, session_interval_ns(s) * 3 / 2);
     session_sched(s, g, &c->st, &i);
+    if (c->figure == FIG_RESIDENT)
+        return (double)c->st.memory_resident_bytes / (double)g->c->memory_bytes * 100;
     if (c->figure == FIG_ENTITLED)
         return i.entitlement * 100;
     if (c->figure < FIG_LEDGER)

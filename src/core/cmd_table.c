@@ -148,11 +148,12 @@ static const struct cmd table[] = {
 
     {.name = "check", .exec = exec_check, .flags = CMD_LOOKS,
      .help = "wait until a figure of a guest is within bounds",
-     .more = "FIGURE is got or entitled (percent of one CPU), part (percent of what all guests got), or a state of\n"
-             "the time ledger as in `stats`: run, ready, capped, ... RANGE is in percent, as `73..77`. Looks again\n"
-             "each interval for TIMEOUT (10 s), then fails and tells the figure.",
+     .more = "FIGURE is got or entitled (percent of one CPU), part (percent of what all guests got), resident\n"
+             "(percent of its memory that the host holds), or a state of the time ledger as in `stats`: run,\n"
+             "ready, capped, ... RANGE is in percent, as `73..77`. Looks again each interval for TIMEOUT (10 s),\n"
+             "then fails and tells the figure.",
      .args = {{"VM", ARG_GUEST, false, false, NULL},
-              {"FIGURE", ARG_WORD, false, false, "got entitled part run vmm poll ready capped halt blocked paused"},
+              {"FIGURE", ARG_WORD, false, false, "got entitled part resident run vmm poll ready capped halt blocked paused"},
               {"RANGE", ARG_WORD, false, false, NULL}, {"TIMEOUT", ARG_WORD, true, false, NULL}}},
 
     {.name = "log", .exec = exec_log,
