@@ -42,6 +42,7 @@ cp "$kernel" "$files/damaged"
 printf '\377\377\377\377\377\377' | dd of="$files/damaged" bs=1 seek=3000000 conv=notrunc 2>/dev/null
 truncate -s 200M "$files/big"
 { printf 'QFI\373\0\0\0\3'; head -c 70000 /dev/zero; } >"$files/image.qcow2"
+{ printf KDMV; head -c 70000 /dev/zero; } >"$files/image.vmdk"
 seq 200000 | head -c 1048576 >"$files/disk.img"
 cp "$files/disk.img" "$files/readonly.img"
 chmod 444 "$files/readonly.img"
@@ -67,7 +68,7 @@ run disk_readonly 'may not be written .*: make it `readonly: true` or give it `o
 run disk_too_small 'less than one sector: remove it, or give it its content' -d "$files/small.img" hello
 run disk_smaller_than_its_size 'exists with 1048576 bytes, .*; leave the size out, or resize the file' -d "$files/disk.img,size=2M" hello
 run disk_larger_than_its_size 'exists with 1048576 bytes, .*; leave the size out, or resize the file' -d "$files/disk.img,size=512K" hello
-run disk_of_unknown_format 'is a qcow2 image, not a raw disk; convert it: qemu-img' -d "$files/image.qcow2" hello
+run disk_of_unknown_format 'is a VMDK image, not a raw disk; convert it: qemu-img' -d "$files/image.vmdk" hello
 run disk_is_a_directory 'neither a file nor a block device: give the path' -d "$files" hello
 run memory_zero '`memory` goes from 1M to 64G, this is 0' -m 0 hello
 run memory_too_large '`memory` goes from 1M to 64G, this is 100G' -m 100G hello
