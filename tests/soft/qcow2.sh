@@ -24,28 +24,12 @@ guests:
       - {name: top, path: $TMPDIR/top.qcow2}
       - {name: over, base: $TMPDIR/base.qcow2, overlay: $TMPDIR/over.img}
 LAB
-say() { # CASE TRUE-OR-FALSE DETAIL
-    if [ "$2" = true ]; then echo "ok $1"; else printf 'not ok %s\n%s\n' "$1" "$3"; fi
-}
-ctl() { ./ruche ctl --socket "$socket" "$@"; }
-turn=0
-guest() { # COMMAND...: runs it in the guest's shell; what it said, each line after ": ", goes to $said
-    turn=$((turn + 1))
-    ctl send a "($*) 2>&1 | sed 's/^/: /'; echo EN''D.$turn.\\n" >/dev/null
-    ctl expect a "END.$turn." 60 >/dev/null
-    for _ in $(seq 100); do grep -q "END.$turn." "$TMPDIR/log" && break; sleep 0.05; done
-    said="$(tr -d '\r' <"$TMPDIR/log" | sed -n 's/^: //p')"
+. tests/lib/guest.sh
+ask() { # as guest, but of what was said before nothing is left
+    guest "$@"
     : >"$TMPDIR/log"
 }
 helpers() { pgrep -f "qemu-nbd.*$TMPDIR/" || :; }
-start() {
-    ./ruche --accel soft --headless --socket "$socket" "$lab" 2>"$TMPDIR/err" &
-    pid=$!
-    for _ in $(seq 100); do ctl list >/dev/null 2>&1 && break; sleep 0.1; done
-    ctl expect a '# $' 90 >/dev/null
-    rm -f "$TMPDIR/log"
-    ctl log a "$TMPDIR/log" >/dev/null
-}
 gone() { # within 20 s no helper is left
     for _ in $(seq 200); do [ -z "$(helpers)" ] && { echo true; return; }; sleep 0.1; done
     echo false
@@ -58,14 +42,14 @@ say each_image_has_a_helper "$([ "$(helpers | wc -l)" = 2 ] && echo true || echo
 said="$(for p in $(helpers); do ls -l "/proc/$p/fd" | grep -E 'kvm|/dev/net|memfd' || :; grep CapEff "/proc/$p/status"; done)"
 say a_helper_has_none_of_our_files_and_no_capabilities \
     "$(printf '%s\n' "$said" | grep -qvE '^CapEff:\s+0+$' && echo false || echo true)" "$said"
-guest "for d in vda vdb; do head -c 1m /dev/\$d | md5sum; done"
+ask "for d in vda vdb; do head -c 1m /dev/\$d | md5sum; done"
 want="$(head -c 1M "$TMPDIR/raw" | md5sum | cut -c1-32)"
 say a_backing_file_shows_through "$([ "$(sum 1)" = "$want" ] && [ "$(sum 2)" = "$want" ] && echo true || echo false)" "$said"
 # a second writer is refused, by QEMU's own locks
 if timeout 60 ./ruche run --accel soft --headless --disk "$TMPDIR/top.qcow2" hello >"$TMPDIR/second" 2>&1 </dev/null; then second=false; else second=true; fi
 say a_second_writer_is_refused "$([ $second = true ] && grep -q 'Is another process using the image' "$TMPDIR/second" && echo true || echo false)" "$(cat "$TMPDIR/second")"
 
-guest "head -c 1m /dev/urandom >/tmp/x; for d in vda vdb; do dd if=/tmp/x of=/dev/\$d bs=64k seek=16 conv=fsync; done; md5sum /tmp/x"
+ask "head -c 1m /dev/urandom >/tmp/x; for d in vda vdb; do dd if=/tmp/x of=/dev/\$d bs=64k seek=16 conv=fsync; done; md5sum /tmp/x"
 written="$(sum 1)"
 ctl send a 'while :; do for d in vda vdb; do dd if=/dev/zero of=/dev/$d bs=64k seek=64 count=32; done; sync; done >/dev/null 2>&1 &\n' >/dev/null
 sleep 1
@@ -76,12 +60,12 @@ say a_killed_program_takes_its_helpers_with_it "$(gone)" "$(helpers)"
 said="$(qemu-img check "$TMPDIR/top.qcow2" 2>&1)" && ok=true || ok=false
 say the_image_is_clean_after_the_kill $ok "$said"
 start
-guest "for d in vda vdb; do dd if=/dev/\$d bs=64k skip=16 count=16 2>/dev/null | md5sum; done"
+ask "for d in vda vdb; do dd if=/dev/\$d bs=64k skip=16 count=16 2>/dev/null | md5sum; done"
 say what_was_flushed_is_there_after_the_kill "$([ -n "$written" ] && [ "$(sum 1)" = "$written" ] && [ "$(sum 2)" = "$written" ] && echo true || echo false)" "$written, then $said"
 
 # The helper of vda dies: an error for the guest, an event, no hang; vdb goes on.
 kill -9 "$(pgrep -f "qemu-nbd.*$TMPDIR/top.qcow2")"
-guest "dd if=/dev/vda of=/dev/null bs=64k count=1 skip=100 iflag=direct; dd if=/dev/vdb of=/dev/null bs=64k count=1 iflag=direct && echo good"
+ask "dd if=/dev/vda of=/dev/null bs=64k count=1 skip=100 iflag=direct; dd if=/dev/vdb of=/dev/null bs=64k count=1 iflag=direct && echo good"
 say a_lost_helper_is_an_error_for_the_guest "$(printf '%s\n' "$said" | grep -qi 'input/output error' && echo true || echo false)" "$said"
 say the_other_disk_goes_on "$(printf '%s\n' "$said" | grep -q good && echo true || echo false)" "$said"
 events="$(ctl events)"
