@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # timeout: 400
-# in-kvm: --smp 2 --mem 1G
+# in-kvm: --mem 1G
 # Guests at once in one process on real KVM, by the command line alone: two Debian with two vCPUs,
 # hello, and two rogues: one with the attacks that it outlives, again and again, one that tries all of
 # them and may crash on the way. They hurt only themselves.
@@ -26,6 +26,7 @@ LAB
 pid=$!
 trap 'kill "$pid" 2>/dev/null; wait' EXIT
 until [ -S "$socket" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+[ -S "$socket" ] || { cat "$TMPDIR/out"; echo "not ok guests_lab_starts"; exit 1; }
 
 ctl() { ./ruche ctl --socket "$socket" "$@"; }
 tell() { # NAME STATUS
