@@ -9,7 +9,6 @@
  */
 #include "oracle.h"
 
-#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,14 +93,6 @@ static const struct prefix *prefix_table(enum orc_mode m, unsigned *n)
     return m == ORC_64 ? prefixes64 : prefixes32;
 }
 
-/* Near branches with 66 in 64-bit mode: Intel ignores the prefix. */
-static bool host_is_amd(void)
-{
-    unsigned a, b, c, d;
-
-    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx;
-}
-
 struct walk *walk_new(enum orc_mode m, uint64_t seed)
 {
     static const ZydisMachineMode mm[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LEGACY_32,
@@ -112,7 +103,7 @@ struct walk *walk_new(enum orc_mode m, uint64_t seed)
     w->mode = m;
     rng_seed(&w->r, seed);
     ZydisDecoderInit(&w->dec, mm[m], sw[m]);
-    ZydisDecoderEnableMode(&w->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, host_is_amd());
+    ZydisDecoderEnableMode(&w->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, true);
     return w;
 }
 
@@ -356,6 +347,7 @@ static void finish(struct walk *w, struct form *f, const struct prefix *p, unsig
         f->skip = hides_skipped(f->bytes, p);
     if (!f->decoded)
         memset(f->bytes + n, 0, sizeof f->bytes - n);
+    f->skip = f->skip ? f->skip : vendor_skip(f);
     if (f->decoded) {
         correct_base(f);
         f->skip = f->skip ? f->skip : skip_reason(f);

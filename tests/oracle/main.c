@@ -65,8 +65,7 @@ static bool is_recorded_processor(void)
 {
     unsigned eax, ebx, ecx, edx;
 
-    if (!__get_cpuid(0, &eax, &ebx, &ecx, &edx) || ebx != signature_AMD_ebx ||
-        !__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+    if (!host_is_amd() || !__get_cpuid(1, &eax, &ebx, &ecx, &edx))
         return false;
     eax = (eax >> 8 & 0xf) + (eax >> 20 & 0xff);
     return eax == 0x19 || eax == 0x1a;

@@ -129,6 +129,14 @@ void operands_fill(const struct form *f, struct rng *r, struct orc_case *oc);
 
 int reg_index(ZydisRegister reg); /* 0-15 of a general register, else -1 */
 
+/* vendor.c: what an Intel host does otherwise than the AMD processor that ours is. A reason not to run a form
+ * there, or NULL; whether a later instruction may see what is undefined; whether two results may differ. */
+bool host_is_amd(void);
+const char *vendor_skip(const struct form *f);
+bool vendor_leaks(const struct form *f);
+bool vendor_differs(const struct form *f, const struct orc_case *oc, const struct orc_result *host,
+                    const struct orc_result *ours);
+
 /* compare.c: true if equal; else a report of at most `room` bytes in `text`. */
 struct verdict {
     bool same;

@@ -35,7 +35,7 @@ static bool is_tame(const struct form *f)
 {
     bool stack = f->insn.mnemonic == ZYDIS_MNEMONIC_PUSH || f->insn.mnemonic == ZYDIS_MNEMONIC_POP;
 
-    if (!f->decoded || f->skip || f->hidden || f->insn.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
+    if (!f->decoded || f->skip || f->hidden || f->insn.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE || vendor_leaks(f))
         return false;
     for (unsigned i = 0; i < f->insn.operand_count; i++) {
         const ZydisDecodedOperand *op = &f->ops[i];
