@@ -119,7 +119,7 @@ static void read_cpu(struct gov_guest *a, unsigned i, double dt)
 
     c->used = seconds_since(&r->cpu_ns, a->ops->cpu_ns(a->vm, i));
     c->waited = 0;
-    awake = c->used > 0.02 * dt || c->demand > 0.02;
+    awake = !a->s.paused && (c->used > 0.02 * dt || c->demand > 0.02);
     if (!awake || c->hold)
         r->wait_read = false;
     else
@@ -350,15 +350,17 @@ void governor_set_cpus(struct gov_guest *a, const cpu_set_t *set)
     pthread_mutex_unlock(&a->gov->lock);
 }
 
-/* Nothing is known of it yet: it runs, and what it used before does not count. */
+/* Nothing is known of it yet: it runs, it may want all, and what it used before does not count. */
 static void forget(struct gov_guest *a)
 {
     a->io_ns = a->ops->io_ns(a->vm);
     a->s.credit = a->s.tokens = a->s.io_demand = 0;
     a->s.capped = a->s.bound = a->s.paused = false;
     memset(a->s.cpu, 0, a->s.ncpus * sizeof *a->s.cpu);
-    for (unsigned i = 0; i < a->s.ncpus; i++)
+    for (unsigned i = 0; i < a->s.ncpus; i++) {
+        a->s.cpu[i].demand = 1;
         a->reading[i] = (struct reading){.cpu_ns = a->ops->cpu_ns(a->vm, i), .told = GOV_RUN};
+    }
 }
 
 void governor_begin(struct gov_guest *a)

@@ -20,6 +20,7 @@
 #define CAP_SLICE 0.006    /* what a capped guest runs at once, at most */
 #define LIGHT_CPU 0.05     /* a vCPU that wants less is not worth holding */
 #define ROOM_MIN 0.1
+#define SUPPLY_MIN 0.02
 
 static double fade(double old, double now, double dt, double over)
 {
@@ -40,7 +41,8 @@ static double used_by(const struct sched_vm *v)
     return sum;
 }
 
-/* What was measured becomes demand; a vCPU that was held could not show any. */
+/* What was measured becomes demand; a vCPU that was held could not show any, and what a guest
+ * wanted before a pause is the best guess for what it wants after. */
 static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt)
 {
     double used = 0, waited = 0;
@@ -52,37 +54,35 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
         for (unsigned i = 0; i < v->ncpus; i++) {
             struct sched_cpu *c = &v->cpu[i];
 
-            if (v->paused)
-                c->demand = 0;
-            else if (!c->hold)
+            if (!c->hold && !v->paused)
                 c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
             c->demand = fmax(0, least(c->demand, 1));
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
-            want += c->demand > 0.9 ? 1 : c->demand;
+            want += v->paused ? 0 : c->demand > 0.9 ? 1 : c->demand;
             waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;
         }
         v->io_demand = fade(v->io_demand, v->io_used / dt, dt, DEMAND_FADE);
-        want += v->io_demand;
-        v->limit = v->cap > 0 ? least(want, v->cap) : want;
+        v->want = want + v->io_demand;
         used += used_by(v);
     }
     d->used = fade(d->used, used / dt, dt, LOAD_FADE);
-    d->waited = fade(d->waited, waited / dt, dt, LOAD_FADE);
+    d->wanted = fade(d->wanted, least((used + waited) / dt, d->cpus), dt, LOAD_FADE);
 }
 
-/* What the rest of the host leaves us: less than there is if our guests wait although no more
- * of them run than there are CPUs. It comes back slowly, as a probe. */
-static void find_capacity(struct sched_domain *d, double dt)
+/* What the rest of the host leaves us: of the time in which our guests could have run, as many
+ * at a time as there are CPUs, the part in which they did. So a wait for one of ours is none. */
+static void find_supply(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
 {
-    if (d->capacity <= 0)
-        d->capacity = d->cpus;
-    if (d->waited > 0.15 && d->used + 0.05 < d->capacity)
-        d->capacity = fade(d->capacity, d->used + 0.05, dt, LOAD_FADE);
-    else
-        d->capacity *= 1 + least(dt / 0.5, 0.1);
-    d->capacity = least(d->capacity, d->cpus);
-    if (d->capacity < 0.05)
-        d->capacity = 0.05;
+    d->supply = fmax(SUPPLY_MIN, least((d->used + 0.01) / (fmax(d->wanted, 0) + 0.01), 1));
+    d->capacity = d->cpus * d->supply;
+    for (unsigned k = 0; k < n; k++) {
+        struct sched_vm *v = vm[k];
+
+        v->limit = v->paused ? 0 : v->io_demand;
+        for (unsigned i = 0; i < v->ncpus && !v->paused; i++)
+            v->limit += v->cpu[i].demand > 0.9 ? d->supply : least(v->cpu[i].demand, d->supply);
+        v->limit = v->cap > 0 ? least(v->limit, v->cap) : v->limit;
+    }
 }
 
 /* Weighted max-min fairness. Returns how many guests want more than they are entitled to. */
@@ -103,7 +103,7 @@ static unsigned divide(struct sched_domain *d, struct sched_vm *const *vm, unsig
         for (unsigned k = 0; k < n; k++) {
             struct sched_vm *v = vm[k];
 
-            if (!v->bound || v->limit > v->weight * level)
+            if (!v->bound || v->limit > v->weight * level * (1 + 1e-9))
                 continue;
             v->bound = false;
             room -= v->limit;
@@ -264,10 +264,11 @@ static bool goes_first(const struct sched_vm *v)
     return !v->bound && v->credit >= -OVERDRAFT;
 }
 
-/* Light guests within their part always run; the others by urgency while there is room. */
+/* Light guests within their part always run; the others by urgency while there is room: as many
+ * as there are CPUs, however busy the host is, for it gives to each that wants to run. */
 static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
 {
-    double room = d->capacity, step = SLICE_MAX, last = INFINITY;
+    double room = d->cpus, step = SLICE_MAX, last = INFINITY;
     const struct sched_vm *last_vm = NULL;
 
     for (unsigned k = 0; k < n; k++) {
@@ -276,7 +277,7 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
         if (v->paused || v->capped || !goes_first(v))
             continue;
         hold_all(v, false);
-        room -= v->lack > OWED ? fmax(v->limit, 1) : v->limit;
+        room -= v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
         step = v->lack > OWED ? SLICE_MIN : step;
     }
     for (;;) {
@@ -301,22 +302,26 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
     }
 }
 
+/* Would an idle host give it more than it would have here without the other guests? */
+static bool host_weighs_more(const struct sched_domain *d, const struct sched_vm *v)
+{
+    return v->entitlement / d->supply > least(v->want, d->cpus) * d->supply;
+}
+
 static void explain(const struct sched_domain *d, struct sched_vm *v)
 {
-    double want = v->io_demand;
+    bool busy_host = d->supply < 0.95, divided = v->bound && d->contended;
 
-    for (unsigned i = 0; i < v->ncpus; i++)
-        want += v->cpu[i].demand;
     if (v->paused)
         v->reason = REASON_PAUSED;
-    else if (v->cap > 0 && want >= v->cap * 0.98 && !(v->bound && d->contended))
+    else if (v->cap > 0 && v->limit >= v->cap * 0.98 && !divided)
         v->reason = REASON_CAP;
-    else if (v->bound && d->contended)
+    else if (divided && !(busy_host && host_weighs_more(d, v)))
         v->reason = REASON_SHARE;
-    else if (d->waited > 0.1 && want > 0.1 && (v->bound || d->capacity < d->cpus * 0.95))
+    else if (v->bound || (busy_host && v->want > 0.1 && v->want > v->limit * 1.02))
         v->reason = REASON_HOST;
     else
-        v->reason = want < v->ncpus * 0.9 ? REASON_IDLE : REASON_NONE;
+        v->reason = v->want < v->ncpus * 0.9 ? REASON_IDLE : REASON_NONE;
 }
 
 /* Nothing binds yet: the closer to it, the sooner it may. */
@@ -334,7 +339,7 @@ double sched_step(struct sched_domain *d, struct sched_vm *const *vm, unsigned n
     if (dt <= 0)
         dt = 1e-6;
     measure(d, vm, n, dt);
-    find_capacity(d, dt);
+    find_supply(d, vm, n);
     bound = divide(d, vm, n);
     for (unsigned k = 0; k < n; k++) {
         here += !vm[k]->paused && vm[k]->limit > 0.001;

@@ -45,7 +45,8 @@ struct sched_vm {
     /* state */
     double credit, tokens, io_demand;
     double lack; /* light guests': what the host did not give, though they were within their part */
-    double limit; /* what it could make use of: demand, cap, its vCPUs */
+    double want;  /* CPUs' worth of its threads that run or wait for the host */
+    double limit; /* what it could have alone: of that what the host gives, or its cap */
     double fair;  /* what it might have at most if it wanted */
     /* decided */
     double entitlement;
@@ -58,8 +59,9 @@ struct sched_domain {
     double cpus;     /* host CPUs that it may use */
     bool elsewhere;  /* something else holds guests: who is capped waits for its cap */
     /* state */
-    double capacity; /* of them, what others on the host leave; 0 at first */
-    double used, waited;
+    double used, wanted;
+    double supply;   /* the part of a CPU that the host gives to a thread that wants all of one */
+    double capacity; /* CPUs, of which others on the host leave that part */
     bool contended;
 };
 

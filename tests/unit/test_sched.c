@@ -223,6 +223,71 @@ static void a_busy_host_changes_nothing_in_the_ratio(void **state)
     free(m);
 }
 
+/* Two others run on two CPUs: a kernel gives half of each to the two of ours that may run. */
+static void a_busy_host_is_asked_for_all_that_it_gives(void **state)
+{
+    static const double want[] = {0.5, 0.4167, 0.0833};
+    struct machine *m = machine(2);
+
+    (void)state;
+    m->foreign = 2;
+    add(m, 1000, 1, 1);
+    add(m, 500, 1, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    simulate(m, 5);
+    for (unsigned k = 0; k < 3; k++) {
+        assert_near(m->got[k] / 5, want[k], 0.02 * want[k]);
+        assert_near(m->entitled[k] / 5, want[k], 0.02 * want[k]);
+    }
+    free(m);
+}
+
+static void who_limits_a_guest_most_is_the_reason(void **state)
+{
+    struct machine *m = machine(2);
+
+    (void)state;
+    add(m, 300, 1, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    assert_int_equal(m->vm[0].reason, REASON_NONE);
+    m->foreign = 2; /* two that have a CPU each, but for others on the host */
+    settle(m);
+    assert_int_equal(m->vm[0].reason, REASON_HOST);
+    assert_int_equal(m->vm[1].reason, REASON_HOST);
+    m->d.cpus = 1;
+    m->foreign = 0;
+    settle(m);
+    assert_int_equal(m->vm[0].reason, REASON_SHARE);
+    m->foreign = 1; /* with an idle host it would have 3/4, without the other guest 1/2 */
+    settle(m);
+    assert_int_equal(m->vm[0].reason, REASON_HOST);
+    assert_int_equal(m->vm[1].reason, REASON_SHARE);
+    free(m);
+}
+
+static void what_was_wanted_before_a_pause_is_wanted_after(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    add(m, 300, 1, 1);
+    add(m, 100, 1, 1);
+    settle(m);
+    m->vm[0].paused = true;
+    m->duty[0] = 0;
+    simulate(m, 1);
+    assert_near(m->vm[0].entitlement, 0, 1e-9);
+    m->vm[0].paused = false;
+    m->duty[0] = 1;
+    m->due = m->now;
+    memset(m->got, 0, sizeof m->got);
+    simulate(m, 0.1);
+    assert_near(m->got[0] / 0.1, 0.75, 0.08);
+    free(m);
+}
+
 static void a_change_shows_within_a_tenth_of_a_second(void **state)
 {
     struct machine *m = machine(1);
@@ -313,6 +378,9 @@ int main(void)
         cmocka_unit_test(idle_guests_leave_all_to_the_others),
         cmocka_unit_test(a_sleeper_before_each_step_gains_nothing),
         cmocka_unit_test(a_busy_host_changes_nothing_in_the_ratio),
+        cmocka_unit_test(a_busy_host_is_asked_for_all_that_it_gives),
+        cmocka_unit_test(who_limits_a_guest_most_is_the_reason),
+        cmocka_unit_test(what_was_wanted_before_a_pause_is_wanted_after),
         cmocka_unit_test(a_change_shows_within_a_tenth_of_a_second),
         cmocka_unit_test(caps_hold_on_an_idle_machine),
         cmocka_unit_test(nothing_is_held_and_little_is_asked_when_nothing_binds),
