@@ -182,7 +182,9 @@ static void apply_cap(struct sched_vm *v, double dt)
         v->tokens = 0;
         return;
     }
-    v->tokens = fmax(-1, least(v->tokens + v->cap * dt - used_by(v), slice * 1.5));
+    v->tokens -= used_by(v);
+    if (!v->paused)
+        v->tokens = fmax(-1, least(v->tokens + v->cap * dt, slice * 1.5));
     if (v->tokens <= 0)
         v->capped = true;
     else if (v->tokens >= slice)
