@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * exc: exceptions and interrupts on their way through the IDT or the real-mode vector table.
- * SDM 3A chapter 6; nested faults by table 6-5. Task gates raise #GP: no hardware task switch.
+ * SDM 3A chapter 6; nested faults by table 6-5. Task gates lead to task.c.
  */
 #include "core/x86/io.h"
 #include "core/x86/mmu.h"
-#include "core/x86/seg.h"
+#include "core/x86/task.h"
 
 #include <string.h>
 
 #define RSP c->gpr[X86_RSP]
 
-enum { GATE_INT16 = 6, GATE_TRAP16 = 7, GATE_INT32 = 14, GATE_TRAP32 = 15 };
+enum { GATE_TASK = 5, GATE_INT16 = 6, GATE_TRAP16 = 7, GATE_INT32 = 14, GATE_TRAP32 = 15 };
 
 int exc_raise(struct scpu *c, unsigned vec)
 {
@@ -48,7 +48,7 @@ static int fault(struct scpu *c, const struct exc *e, unsigned vec, uint32_t err
 
 /* Values for the handler's stack, lowest address last. */
 struct frame {
-    uint64_t v[6];
+    uint64_t v[11];
     unsigned n;
 };
 
@@ -196,8 +196,32 @@ static int inner_stack(struct scpu *c, const struct exc *e, unsigned cpl, struct
     return 0;
 }
 
+/* A fault of the new task's is one of the delivery, too. */
+static int deliver_task(struct scpu *c, const struct exc *e, uint64_t gate)
+{
+    struct task_switch t = {
+        .why = TASK_NEST, .flags = (uint32_t)pushed_flags(c, e), .ext = e->kind == EXC_SOFT ? 0 : 1,
+    };
+    uint64_t rip = c->rip;
+    int r;
+
+    if (task_gate(c, gate, t.ext, &t.sel) < 0)
+        return -1;
+    c->rip = return_ip(c, e);
+    r = task_switch(c, &t);
+    if (r == -1)
+        c->rip = rip;
+    if (r < 0)
+        return -1;
+    if (!e->has_err)
+        return 0;
+    return stack_push(c, e->err, c->seg[X86_TR].attr & 8 ? 4 : 2) < 0 ? -1 : 0;
+}
+
 static int deliver_protected(struct scpu *c, const struct exc *e)
 {
+    static const uint8_t data_segs[] = {X86_GS, X86_FS, X86_DS, X86_ES}; /* pushed out of virtual-8086 mode */
+    bool vm = c->rflags_sys & FLAG_VM;
     uint64_t g, off, sp = RSP, mask;
     unsigned type, cpl, n, idx = e->vec * 8u + 2;
     struct x86_seg cs, ss = c->seg[X86_SS];
@@ -208,22 +232,28 @@ static int deliver_protected(struct scpu *c, const struct exc *e)
     if (mmu_read_sys(c, c->idt.base + e->vec * 8u, &g, 8) < 0)
         return -1;
     type = g >> 40 & 31;
-    if ((type & ~1u) != GATE_INT32 && (type & ~1u) != GATE_INT16)
+    if (type != GATE_TASK && (type & ~1u) != GATE_INT32 && (type & ~1u) != GATE_INT16)
         return fault(c, e, VEC_GP, idx);
     if (e->kind == EXC_SOFT && (g >> 45 & 3) < c->cpl)
         return fault(c, e, VEC_GP, idx);
     if (!(g >> 47 & 1))
         return fault(c, e, VEC_NP, idx);
+    if (type == GATE_TASK)
+        return deliver_task(c, e, g);
     if (read_handler_code(c, e, (uint16_t)(g >> 16), &cs) < 0)
         return -1;
     n = type & 8 ? 4 : 2;
     off = (g & 0xffff) | (n == 4 ? g >> 32 & 0xffff0000 : 0);
     cpl = cs.attr & 4 ? c->cpl : cs.attr >> X86_SEG_DPL_SHIFT & 3u;
+    if (vm && cpl != 0)
+        return fault(c, e, VEC_GP, cs.sel & ~3u);
     if (off > cs.limit)
         return fault(c, e, VEC_GP, 0);
     if (cpl < c->cpl) {
         if (inner_stack(c, e, cpl, &ss, &sp) < 0)
             return -1;
+        for (unsigned i = 0; vm && i < sizeof data_segs; i++)
+            frame_add(&f, c->seg[data_segs[i]].sel);
         frame_add(&f, c->seg[X86_SS].sel);
         frame_add(&f, RSP);
     }
@@ -237,6 +267,8 @@ static int deliver_protected(struct scpu *c, const struct exc *e)
         return fault(c, e, VEC_SS, cpl < c->cpl ? ss.sel & ~3u : 0);
     if (frame_write(c, &f, n, cpl == 3, ss.base, mask, &sp) < 0)
         return -1;
+    for (unsigned i = 0; vm && i < sizeof data_segs; i++)
+        c->seg[data_segs[i]] = (struct x86_seg){0};
     c->seg[X86_SS] = ss;
     RSP = mask == 0xffff ? (RSP & ~0xffffull) | sp : sp;
     enter_handler(c, &cs, cpl, off, type & 1);
@@ -267,8 +299,6 @@ static int deliver(struct scpu *c, const struct exc *e)
         c->cr2 = e->cr2;
     if (scpu_long_mode(c))
         return deliver64(c, e);
-    if (c->rflags_sys & FLAG_VM)
-        return fault(c, e, VEC_GP, 0);
     return c->cr0 & CR0_PE ? deliver_protected(c, e) : deliver_real(c, e);
 }
 
@@ -303,8 +333,12 @@ void exc_deliver(struct scpu *c)
         scpu_count(c, page_faults, page_fault(&e));
         if (e.kind == EXC_FAULT && e.has_err && !(c->cr0 & CR0_PE))
             e.has_err = false;
-        if (deliver(c, &e) == 0)
-            return;
+        if (deliver(c, &e) == 0) {
+            if (c->exc.kind == EXC_NONE)
+                return;
+            e = c->exc; /* the debug trap of a task switch */
+            continue;
+        }
         next = c->exc;
         if (e.kind == EXC_FAULT && e.vec == VEC_DF) {
             c->exc.kind = EXC_NONE;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * far: far JMP, CALL, RET and IRET. SDM 2 has their pseudocode, SDM 3A 5.8 the rules.
- * Call gates are there; task gates and TSS descriptors are #GP; no return to virtual-8086 mode.
+ * Task gates and TSS descriptors lead to task.c.
  *
  * The whole frame is read or checked before state changes.
  */
 #include "core/x86/io.h"
 #include "core/x86/mmu.h"
 #include "core/x86/seg.h"
+#include "core/x86/task.h"
 
 #define RSP c->gpr[X86_RSP]
 
@@ -68,6 +69,13 @@ struct gate {
     uint64_t off;
     unsigned opsize, params;
 };
+
+static bool is_task(const struct scpu *c, const struct desc *d)
+{
+    unsigned type = d->lo >> 40 & 31;
+
+    return !scpu_long_mode(c) && (type == 1 || type == 5 || type == 9);
+}
 
 /* A call gate's contents, with the code segment it leads to in `d`. */
 static int read_gate(struct scpu *c, uint16_t sel, struct desc *d, struct gate *g)
@@ -132,6 +140,8 @@ int far_jump(struct scpu *c, uint16_t sel, uint64_t off, unsigned opsize)
     if (d.lo >> 44 & 1) {
         if (check_direct(c, sel, &d, &cs) < 0)
             return -1;
+    } else if (is_task(c, &d)) {
+        return task_far(c, sel, &d, false);
     } else {
         if (read_gate(c, sel, &d, &g) < 0 || check_gate_code(c, &g, &d, &cs) < 0)
             return -1;
@@ -254,6 +264,8 @@ int far_call(struct scpu *c, uint16_t sel, uint64_t off, unsigned opsize)
         set_cs(c, &cs, c->cpl, off);
         return 0;
     }
+    if (is_task(c, &d))
+        return task_far(c, sel, &d, true);
     if (read_gate(c, sel, &d, &g) < 0 || check_gate_code(c, &g, &d, &cs) < 0)
         return -1;
     if (!(cs.attr & 4) && dpl_of(&cs) < c->cpl)
@@ -341,6 +353,47 @@ static int iret_real(struct scpu *c, unsigned n)
     return jump_real(c, (uint16_t)cs, ip);
 }
 
+/* Within virtual-8086 mode: as in real mode, but IOPL must be 3, and stays. */
+static int iret_vm86(struct scpu *c, unsigned n)
+{
+    uint64_t keep = scpu_rflags(c) & (FLAG_VM | FLAG_IOPL | FLAG_VIF | FLAG_VIP);
+    uint64_t ip, cs, f;
+
+    if ((c->rflags_sys & FLAG_IOPL) != FLAG_IOPL)
+        return exc_raise_err(c, VEC_GP, 0);
+    if (stack_peek(c, 0, &ip, n) < 0 || stack_peek(c, n, &cs, n) < 0 || stack_peek(c, 2 * n, &f, n) < 0)
+        return -1;
+    if (ip > 0xffff)
+        return exc_raise_err(c, VEC_GP, 0);
+    stack_set_rsp(c, RSP + 3 * n);
+    if (n == 2)
+        f |= scpu_rflags(c) & 0xffff0000;
+    scpu_set_rflags(c, keep | (f & ~(uint64_t)(FLAG_VM | FLAG_IOPL | FLAG_VIF | FLAG_VIP)));
+    return jump_real(c, (uint16_t)cs, ip);
+}
+
+/* Into virtual-8086 mode: the frame goes on with ESP, SS, ES, DS, FS, GS. */
+static int iret_to_vm86(struct scpu *c, uint32_t ip, uint16_t cs, uint32_t f)
+{
+    static const uint8_t order[] = {X86_SS, X86_ES, X86_DS, X86_FS, X86_GS};
+    uint64_t sp, sel[5];
+
+    if (stack_peek(c, 12, &sp, 4) < 0)
+        return -1;
+    for (unsigned i = 0; i < 5; i++) {
+        if (stack_peek(c, 16 + 4 * i, &sel[i], 4) < 0)
+            return -1;
+    }
+    c->cpl = 3;
+    scpu_set_rflags(c, f);
+    seg_real(c, X86_CS, cs);
+    for (unsigned i = 0; i < 5; i++)
+        seg_real(c, order[i], (uint16_t)sel[i]);
+    RSP = (uint32_t)sp;
+    c->rip = ip & 0xffff;
+    return 0;
+}
+
 static void iret_flags(struct scpu *c, uint64_t f, unsigned n, unsigned old_cpl)
 {
     uint64_t mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT;
@@ -364,12 +417,14 @@ int far_iret(struct scpu *c, unsigned n)
 
     if (!(c->cr0 & CR0_PE))
         return iret_real(c, n);
-    if (c->rflags_sys & (FLAG_VM | FLAG_NT)) /* no VM86, no task switch */
-        return exc_raise_err(c, VEC_GP, 0);
+    if (c->rflags_sys & FLAG_VM)
+        return iret_vm86(c, n);
+    if (c->rflags_sys & FLAG_NT)
+        return scpu_long_mode(c) ? exc_raise_err(c, VEC_GP, 0) : task_return(c);
     if (stack_peek(c, 0, &ip, n) < 0 || stack_peek(c, n, &csel, n) < 0 || stack_peek(c, 2 * n, &f, n) < 0)
         return -1;
-    if (f & FLAG_VM && !scpu_long_mode(c) && c->cpl == 0)
-        return exc_raise_err(c, VEC_GP, 0);
+    if (f & FLAG_VM && n == 4 && !scpu_long_mode(c) && c->cpl == 0)
+        return iret_to_vm86(c, (uint32_t)ip, (uint16_t)csel, (uint32_t)f);
     with_stack = from64 || (csel & SEL_RPL) > c->cpl;
     if (with_stack && (stack_peek(c, 3 * n, &sp, n) < 0 || stack_peek(c, 4 * n, &ssel, n) < 0))
         return -1;

@@ -597,6 +597,7 @@ HANDLER(h_into)
 HANDLER(h_iret)
 {
     c->fl = fl;
+    c->rip = uop_next_rip(u); /* what a task switch saves */
     if (far_iret(c, u->aux) < 0)
         return raise_fault(c, u, fl);
     c->nmi_blocked = false;

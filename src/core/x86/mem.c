@@ -245,25 +245,30 @@ int mmu_write_sys(struct scpu *c, uint64_t va, const void *buf, unsigned n)
     return write_view(c, VIEW_KERNEL, va, buf, n);
 }
 
-static int check(struct scpu *c, uint64_t va, unsigned n, enum mmu_access acc)
+static int check(struct scpu *c, enum tlb_view view, uint64_t va, unsigned n, enum mmu_access acc)
 {
     uint64_t pa;
 
-    if (refused(c, c->view, va, n) || mmu_translate(c, c->view, va, acc, &pa) < 0)
+    if (refused(c, view, va, n) || mmu_translate(c, view, va, acc, &pa) < 0)
         return -1;
-    if (first_part(va, n) < n && mmu_translate(c, c->view, next_page(c, va), acc, &pa) < 0)
+    if (first_part(va, n) < n && mmu_translate(c, view, next_page(c, va), acc, &pa) < 0)
         return -1;
     return 0;
 }
 
 int mmu_check_write(struct scpu *c, uint64_t va, unsigned n)
 {
-    return check(c, va, n, MMU_W);
+    return check(c, c->view, va, n, MMU_W);
 }
 
 int mmu_check_read(struct scpu *c, uint64_t va, unsigned n)
 {
-    return check(c, va, n, MMU_R);
+    return check(c, c->view, va, n, MMU_R);
+}
+
+int mmu_check_write_sys(struct scpu *c, uint64_t va, unsigned n)
+{
+    return check(c, VIEW_KERNEL, va, n, MMU_W);
 }
 
 struct mmu_value mmu_load(struct scpu *c, uint64_t va, unsigned n)
@@ -310,7 +315,7 @@ void *mmu_rmw_begin(struct scpu *c, uint64_t va, unsigned n)
     c->xbuf_len = 0;
     if (p)
         return p;
-    if (c->exc.kind != EXC_NONE || check(c, va, n, MMU_W) < 0)
+    if (c->exc.kind != EXC_NONE || check(c, c->view, va, n, MMU_W) < 0)
         return NULL;
     memset(c->xbuf, 0, 16);
     if (read_view(c, c->view, va, c->xbuf, n) < 0)

@@ -65,6 +65,7 @@ int mmu_check_read(struct scpu *c, uint64_t va, unsigned n);
 /* The same as supervisor whatever the CPL (descriptor tables, TSS, interrupt frames). */
 int mmu_read_sys(struct scpu *c, uint64_t va, void *buf, unsigned n);
 int mmu_write_sys(struct scpu *c, uint64_t va, const void *buf, unsigned n);
+int mmu_check_write_sys(struct scpu *c, uint64_t va, unsigned n);
 
 /* Host address of the page that holds code at linear address `lin`, and its physical address;
  * NULL with a fault queued. Memory that is no RAM fetches as all-ones. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * seg: segment checks, the stack, descriptor loads, the TSS. SDM 3A chapters 3, 5 and 7.
- * Not here: control transfers (far.c), interrupts (exc.c). Hardware task switches do not exist.
+ * Not here: control transfers (far.c), interrupts (exc.c), task switches (task.c).
  */
 #include "core/x86/seg.h"
 
