@@ -88,6 +88,8 @@ void test_exceptions(void);
 void test_segments(void);
 void test_legacy(void);
 void test_real(void);
+void test_task(void);
+void test_vm86(void);
 void test_msr(void);
 void test_user(void);
 void test_syscall(void);
