@@ -6,7 +6,7 @@
  * while curses updates, and what lands there goes to the terminal in one write, by a
  * description of our own that does not block. A frame is drawn only when the last one is out.
  *
- * stderr is a pipe meanwhile: a message of a library must not land in the picture.
+ * If stderr is a terminal it is a pipe meanwhile: a message of a library must not land in the picture.
  */
 #define NCURSES_WIDECHAR 1
 #include "ui/screen.h"
@@ -174,11 +174,12 @@ static int open_files(struct err *e)
     the_screen.frame = memfd_create("frame", MFD_CLOEXEC);
     the_screen.real_out = fcntl(1, F_DUPFD_CLOEXEC, 3);
     the_screen.real_err = fcntl(2, F_DUPFD_CLOEXEC, 3);
-    if (the_screen.tty < 0 || the_screen.frame < 0 || the_screen.real_out < 0 || pipe2(p, O_NONBLOCK | O_CLOEXEC) < 0)
+    if (the_screen.tty < 0 || the_screen.frame < 0 || the_screen.real_out < 0)
         return err_set(e, errno, "the full-screen console cannot open its files (%s): try --plain", strerror(errno));
+    if (!isatty(2) || pipe2(p, O_NONBLOCK | O_CLOEXEC) < 0) /* it does not land in the picture, or nobody can help it */
+        return 0;
     the_screen.err_pipe = p[0];
-    if (isatty(2))
-        dup2(p[1], 2);
+    dup2(p[1], 2);
     close(p[1]);
     return 0;
 }
@@ -271,7 +272,8 @@ void screen_close(void)
     close(the_screen.frame);
     close(the_screen.real_out);
     close(the_screen.real_err);
-    close(the_screen.err_pipe);
+    if (the_screen.err_pipe >= 0)
+        close(the_screen.err_pipe);
     text_free(&the_screen.out);
     delwin(the_screen.keys);
     the_screen.keys = NULL;

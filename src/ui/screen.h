@@ -40,7 +40,7 @@ void screen_enter(void);
 
 /* What was written to stderr meanwhile; 0: nothing. */
 size_t screen_errors(char *buf, size_t size);
-int screen_errors_fd(void);
+int screen_errors_fd(void); /* -1: stderr goes elsewhere */
 
 uint64_t screen_bytes(void); /* written so far */
 

@@ -422,10 +422,11 @@ static void output_done(void *opaque, int status)
 static int open_sources(struct ui *u, struct err *e)
 {
     u->in = loop_add_fd(u->loop, 0, EPOLLIN, on_input, u, e);
-    u->errors = loop_add_fd(u->loop, screen_errors_fd(), EPOLLIN, on_stderr, u, e);
+    if (screen_errors_fd() >= 0)
+        u->errors = loop_add_fd(u->loop, screen_errors_fd(), EPOLLIN, on_stderr, u, e);
     u->draw_timer = loop_add_timer(u->loop, on_draw, u, e);
     u->sample_timer = loop_add_timer(u->loop, on_sample, u, e);
-    return u->in && u->errors && u->draw_timer && u->sample_timer ? 0 : -ENOMEM;
+    return u->in && (u->errors || screen_errors_fd() < 0) && u->draw_timer && u->sample_timer ? 0 : -ENOMEM;
 }
 
 static int begin(struct ui *u, const struct ui_params *p, struct err *e)
