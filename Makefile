@@ -141,6 +141,7 @@ bench: ## measure, side by side with peers, and print ratios
 	$(MAKE) --no-print-directory all guests bench-programs
 	scripts/bench
 	scripts/bench sched
+	scripts/bench console
 
 bench-cpu: ## the software CPU beside QEMU's TCG and the processor itself
 	scripts/deps build bench

@@ -17,6 +17,8 @@ class Refused(Exception):
 
 
 class Instance:
+    OPTIONS = ("--headless",)
+
     def __init__(self, lab, accel="soft"):
         self.dir = tempfile.mkdtemp(prefix="ruche-instance.")
         self.path = os.path.join(self.dir, "sock")
@@ -24,15 +26,17 @@ class Instance:
         with open(name, "w", encoding="utf-8") as f:
             f.write(lab)
         with open(self.file("stderr"), "wb") as errors:
-            self.process = subprocess.Popen(
-                [os.environ.get("RUCHE", "./ruche"), "--headless", "--accel", accel, "--socket", self.path, name],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+            self.process = self.start([os.environ.get("RUCHE", "./ruche"), *self.OPTIONS, "--accel", accel,
+                                       "--socket", self.path, name], errors)
         self.socket = self.lines = None
         try:
             self.connect()
         except BaseException:
             self.close()
             raise
+
+    def start(self, command, errors):
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
 
     def __enter__(self):
         return self
