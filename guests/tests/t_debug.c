@@ -99,6 +99,57 @@ static void breakpoints(void)
     check_eq("debug.off", hits, 3);
 }
 
+/* What a trap of a single instruction tells, and what it leaves in DR6. */
+static void priorities(void)
+{
+    static volatile u32 watched;
+    u64 at;
+
+    reset();
+    DR_SET(6, 0xffff0ff0 | 0x4003);
+    asm volatile("lea 1f(%%rip), %0\n\tmov %0, %%dr2\n\tmov %1, %%dr7\n1:\tnop" : "=&r"(at) : "r"(0x420ull) : "memory");
+    check_eq("debug.dr6_forgets_other_hits", seen_dr6 & 0x400f, 0x4004);
+
+    watched = SEL_DATA;
+    reset();
+    DR_SET(1, (u64)&watched);
+    DR_SET(7, 0x400 | 8 | 0xfull << 20);
+    TRY("mov %0, %%ss\n\t.byte 0xf1", : "m"(watched) : "memory"); /* #UD on TCG */
+    check_eq("debug.mov_ss_and_icebp_are_one", hits, 1);
+    reset();
+    DR_SET(7, 0x400 | 8 | 0xfull << 20);
+    asm volatile("mov %0, %%ss\n\tint $1" : : "m"(watched) : "memory");
+    check_eq("debug.mov_ss_and_int_are_two", hits, 2);
+    reset();
+}
+
+/* SYSCALL traps by the TF that it leaves; the debug trap of a HLT ends it. */
+static void steps(void)
+{
+    u64 star = rdmsr(0xc0000081), lstar = rdmsr(0xc0000082), mask = rdmsr(0xc0000084), efer = rdmsr(0xc0000080);
+
+    wrmsr(0xc0000080, efer | 1);
+    wrmsr(0xc0000081, (u64)SEL_CODE << 32);
+    wrmsr(0xc0000084, 0x100);
+    reset();
+    asm volatile("mov $0xc0000082, %%ecx; lea 1f(%%rip), %%rax; mov %%rax, %%rdx; shr $32, %%rdx; wrmsr\n\t"
+                 "pushfq; orq $0x100, (%%rsp); popfq\n\tsyscall\n1:\tnop\n\tnop"
+                 : : : "rax", "rcx", "rdx", "r11", "memory", "cc");
+    check_eq("debug.syscall_masks_tf", hits, 0);
+    wrmsr(0xc0000081, star);
+    wrmsr(0xc0000082, lstar);
+    wrmsr(0xc0000084, mask);
+    wrmsr(0xc0000080, efer);
+    if (under_tcg()) {
+        skip("debug.step_ends_hlt", "TCG sleeps for good");
+        return;
+    }
+    reset();
+    cli();
+    asm volatile("pushfq; orq $0x100, (%%rsp); popfq\n\thlt\n\tpushfq; andq $~0x100, (%%rsp); popfq" : : : "memory", "cc");
+    check_eq("debug.step_ends_hlt", hits, 4);
+}
+
 static void general(void)
 {
     reset();
@@ -122,5 +173,7 @@ void test_debug(void)
     on_exception(db_hook);
     single_step();
     breakpoints();
+    priorities();
+    steps();
     general();
 }

@@ -10,9 +10,16 @@
 #include "core/x86/scpu.h"
 
 enum { DBG_EXEC = 1, DBG_DATA = 2, DBG_IO = 4 };
+enum { DR6_HITS = 15, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15, DR7_LOCAL = 0x155, DR7_GD = 1 << 13 };
 
 /* After a change of DR0-DR3, DR7 or CR4.DE. */
 void debug_update(struct scpu *c);
+
+/* Bits 0-3 of DR6 say which breakpoints a #DB is about; the others are only ever set. */
+static inline void debug_hits_note(struct scpu *c, unsigned hits)
+{
+    c->dr[6] = (c->dr[6] & ~(uint64_t)DR6_HITS) | hits;
+}
 
 bool debug_watches_page(const struct scpu *c, uint64_t va);
 

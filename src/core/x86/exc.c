@@ -3,6 +3,7 @@
  * exc: exceptions and interrupts on their way through the IDT or the real-mode vector table.
  * SDM 3A chapter 6; nested faults by table 6-5. Task gates lead to task.c.
  */
+#include "core/x86/debug.h"
 #include "core/x86/io.h"
 #include "core/x86/mmu.h"
 #include "core/x86/task.h"
@@ -297,6 +298,8 @@ static int deliver(struct scpu *c, const struct exc *e)
 {
     if (e->kind == EXC_FAULT && e->vec == VEC_PF)
         c->cr2 = e->cr2;
+    if (e->kind == EXC_FAULT && e->vec == VEC_DB)
+        c->dr[7] &= ~(uint64_t)DR7_GD;
     if (scpu_long_mode(c))
         return deliver64(c, e);
     return c->cr0 & CR0_PE ? deliver_protected(c, e) : deliver_real(c, e);

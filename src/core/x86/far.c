@@ -326,7 +326,7 @@ static int check_return_stack(struct scpu *c, uint16_t sel, const struct x86_seg
     return 0;
 }
 
-/* Outward returns take away what the outer level may not use. */
+/* Outward returns take away what the outer level may not use; the bases of FS and GS stay. */
 static void drop_inner_segments(struct scpu *c)
 {
     static const uint8_t segs[] = {X86_ES, X86_DS, X86_FS, X86_GS};
@@ -335,7 +335,7 @@ static void drop_inner_segments(struct scpu *c)
         struct x86_seg *s = &c->seg[segs[i]];
 
         if (s->attr & X86_SEG_P && dpl_of(s) < c->cpl && (s->attr & 0xc) != 0xc)
-            *s = (struct x86_seg){0};
+            *s = (struct x86_seg){.base = s->base};
     }
 }
 

@@ -382,8 +382,6 @@ HANDLER(h_invd)
 
 /* ---- debug registers ---- */
 
-enum { DR7_GD = 1 << 13, DR6_BD = 1 << 13 };
-
 /* Number with DR4 and DR5 as aliases; -1: #UD, -2: #DB because of DR7.GD. */
 static int debug_reg(struct scpu *c, unsigned n)
 {
@@ -393,7 +391,7 @@ static int debug_reg(struct scpu *c, unsigned n)
         n += 2;
     }
     if (c->dr[7] & DR7_GD) {
-        c->dr[7] &= ~(uint64_t)DR7_GD;
+        debug_hits_note(c, 0);
         c->dr[6] |= DR6_BD;
         return -2;
     }
@@ -440,6 +438,18 @@ HANDLER(h_mov_to_dr)
 
 /* ---- fast system calls ---- */
 
+/* SYSCALL and SYSRET trap by the TF that they leave, before the next instruction. */
+static const struct uop *step_by_new_tf(struct scpu *c)
+{
+    c->stepped = true;
+    if (c->rflags_sys & FLAG_TF) {
+        debug_hits_note(c, 0);
+        c->dr[6] |= DR6_BS;
+        exc_raise(c, VEC_DB);
+    }
+    return NULL;
+}
+
 HANDLER(h_syscall)
 {
     uint64_t next = uop_next_rip(u);
@@ -463,7 +473,7 @@ HANDLER(h_syscall)
         seg_flat_stack(c, (uint16_t)((c->star >> 32 & 0xfffc) + 8), 0);
         scpu_set_rflags(c, scpu_rflags(c) & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
     }
-    return NULL;
+    return step_by_new_tf(c);
 }
 
 HANDLER(h_sysret)
@@ -483,7 +493,7 @@ HANDLER(h_sysret)
         scpu_set_rflags(c, (c->gpr[11] & 0x3c7fd7) | 2);
     else
         scpu_set_rflags(c, scpu_rflags(c) | FLAG_IF);
-    return NULL;
+    return step_by_new_tf(c);
 }
 
 /* As on AMD: not in long mode. */
@@ -598,8 +608,6 @@ HANDLER(h_iret)
 {
     c->fl = fl;
     c->rip = uop_next_rip(u); /* what a task switch saves */
-    if (far_iret(c, u->aux) < 0)
-        return raise_fault(c, u, fl);
-    c->nmi_blocked = false;
-    return NULL;
+    c->nmi_blocked = false;   /* also by one that faults, SDM 3A 6.7.1 */
+    return far_iret(c, u->aux) < 0 ? raise_fault(c, u, fl) : NULL;
 }

@@ -151,6 +151,7 @@ struct scpu {
     struct block *link_dead; /* dropped block that wants to know its successor */
     bool shadow;           /* no interrupt before the next instruction ends, */
     bool shadow_ss;        /* and no debug trap either (MOV SS, POP SS) */
+    bool stepped;          /* this instruction has seen to its single-step trap itself */
     uint8_t dbg;           /* DBG_*: kinds of breakpoints that are enabled */
     uint8_t dbg_hits;      /* of this instruction, as bits of DR6 */
     bool intr_check;       /* ask the interrupt controller before the next block */

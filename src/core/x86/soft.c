@@ -312,6 +312,7 @@ static void take_events(struct scpu *c)
 {
     if (c->exc.kind != EXC_NONE) {
         c->link_from = NULL;
+        c->halted = false; /* the debug trap of HLT itself */
         exc_deliver(c);
         return;
     }
@@ -341,8 +342,6 @@ static void take_events(struct scpu *c)
     }
 }
 
-enum { DR6_BS = 1 << 14 };
-
 /* True: an execution breakpoint is here, and its fault is queued. */
 static bool exec_breakpoint(struct scpu *c)
 {
@@ -353,7 +352,7 @@ static bool exec_breakpoint(struct scpu *c)
     hits = debug_exec_hits(c, linear_ip(c));
     if (!hits)
         return false;
-    c->dr[6] |= hits;
+    debug_hits_note(c, hits);
     exc_raise(c, VEC_DB);
     c->exc.set_rf = true;
     return true;
@@ -362,14 +361,16 @@ static bool exec_breakpoint(struct scpu *c)
 /* Single step and breakpoint traps of the instruction that was just done. */
 static void debug_traps(struct scpu *c, bool tf)
 {
-    if (c->exc.kind != EXC_NONE || c->shadow_ss)
+    if (c->exc.kind == EXC_PRIV_SOFT) { /* one #DB tells of what MOV SS held back, too */
+        c->dr[6] |= c->dbg_hits;
+        c->dbg_hits = 0;
+    }
+    if (c->exc.kind != EXC_NONE || c->shadow_ss || (!tf && !c->dbg_hits))
         return;
+    debug_hits_note(c, c->dbg_hits);
+    c->dbg_hits = 0;
     if (tf)
         c->dr[6] |= DR6_BS;
-    if (!tf && !c->dbg_hits)
-        return;
-    c->dr[6] |= c->dbg_hits;
-    c->dbg_hits = 0;
     exc_raise(c, VEC_DB);
 }
 
@@ -380,18 +381,22 @@ static void single_step(struct scpu *c)
     struct block *b;
 
     c->link_from = NULL;
+    if (c->dbg_hits && !c->shadow_ss) { /* held back by MOV SS, then by an INT n */
+        debug_traps(c, false);
+        return;
+    }
     if (!c->shadow_ss && exec_breakpoint(c))
         return;
     b = find_block(c, c->mode | MODE_SINGLE);
     if (!b)
         return;
-    c->shadow = c->shadow_ss = false;
+    c->shadow = c->shadow_ss = c->stepped = false;
     c->rflags_sys &= ~(uint64_t)FLAG_RF;
     atomic_fetch_or(&c->exitreq, EXITREQ_EVENT);
     execute(c, b);
     c->link_from = NULL;
     c->link_dead = NULL;
-    debug_traps(c, tf);
+    debug_traps(c, tf && !c->stepped);
 }
 
 static void run_blocks(struct scpu *c)

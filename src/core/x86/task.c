@@ -16,7 +16,6 @@
 #include <string.h>
 
 enum { TYPE_TSS16 = 1, TYPE_TASK_GATE = 5, TYPE_TSS32 = 9, TYPE_BUSY = 2 };
-enum { DR6_BT = 1 << 15, DR7_LOCAL = 0x155 };
 
 struct tss16 {
     uint16_t link, stacks[6], ip, flags, gpr[8], es, cs, ss, ds, ldt;
@@ -343,6 +342,7 @@ int task_switch(struct scpu *c, const struct task_switch *t)
         return TASK_FAULT;
     }
     if (in.trap) {
+        debug_hits_note(c, 0);
         c->dr[6] |= DR6_BT;
         exc_raise(c, VEC_DB);
     }
