@@ -375,6 +375,12 @@ unsigned vm_hits(struct vm *vm, struct vm_hit *out, unsigned max)
     return max > 0;
 }
 
+void vm_set_throttled(struct vm *vm, uint64_t ns)
+{
+    (void)vm;
+    (void)ns;
+}
+
 void vm_sample(struct vm *vm)
 {
     (void)vm;

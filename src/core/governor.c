@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/sandbox.h"
 #include "core/sched.h"
+#include "core/slice.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,10 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-enum { SLICE_NS = 100000 }; /* the least that kernels grant */
+enum { SLICE_NS = 100000 }; /* what it decides is for now: it waits for nobody's slice to end */
 
 struct gov_guest {
     struct governor *gov;
@@ -219,31 +218,13 @@ static void sleep_until(struct governor *g, double step)
             return;
 }
 
-/* A kernel since 6.12 then lets it go before threads that have just begun a slice of their own; older
- * ones ignore it. Needs no privilege. */
-static void ask_for_short_slices(void)
-{
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attr = {.size = sizeof attr};
-
-    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0 || attr.policy != SCHED_OTHER)
-        return;
-    attr.runtime = SLICE_NS;
-    syscall(SYS_sched_setattr, 0, &attr, 0);
-}
-
 static void *governor_main(void *arg)
 {
     struct governor *g = arg;
     double step;
 
     prctl(PR_SET_TIMERSLACK, 1);
-    ask_for_short_slices();
+    slice_ask(SLICE_NS);
     sandbox_io_thread();
     pthread_mutex_lock(&g->lock);
     while (!g->quit) {

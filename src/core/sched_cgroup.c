@@ -317,6 +317,23 @@ int sched_cgroup_move(struct sched_cgroup *c, const char *guest, const int *tid,
     return rc < 0 ? not_delegated("cannot move a guest's threads", rc, e) : 0;
 }
 
+uint64_t sched_cgroup_throttled_ns(struct sched_cgroup *c, const char *guest)
+{
+    char buf[512];
+    const char *p;
+    unsigned long long us;
+    int dir = open_dir(c->own, guest), fd = dir < 0 ? -1 : openat(dir, "cpu.stat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (dir >= 0)
+        close(dir);
+    buf[n > 0 ? n : 0] = '\0';
+    p = strstr(buf, "throttled_usec ");
+    return p && sscanf(p, "throttled_usec %llu", &us) == 1 ? us * 1000 : 0;
+}
+
 void sched_cgroup_remove(struct sched_cgroup *c, const char *guest)
 {
     unlinkat(c->own, guest, AT_REMOVEDIR);

@@ -16,6 +16,8 @@
 
 #include "core/err.h"
 
+#include <stdint.h>
+
 struct sched_cgroup;
 
 /* Finds the own cgroup, clears what ended instances left, makes the group and tries it out: NULL
@@ -27,6 +29,8 @@ void sched_cgroup_free(struct sched_cgroup *c); /* threads go back, groups go; N
 int sched_cgroup_set(struct sched_cgroup *c, const char *guest, unsigned share, unsigned cap_pct,
                      struct err *e);
 int sched_cgroup_move(struct sched_cgroup *c, const char *guest, const int *tid, unsigned n, struct err *e);
+/* For how long the kernel has held the guest's threads for its cap, summed over host CPUs; 0: not known. */
+uint64_t sched_cgroup_throttled_ns(struct sched_cgroup *c, const char *guest);
 void sched_cgroup_remove(struct sched_cgroup *c, const char *guest); /* its threads have ended */
 
 #endif

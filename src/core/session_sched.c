@@ -133,6 +133,8 @@ void session_sched_changed(struct guest *g)
 
 void session_sched_sample(struct guest *g)
 {
+    if (g->session->cgroup)
+        vm_set_throttled(g->vm, sched_cgroup_throttled_ns(g->session->cgroup, g->c->name));
     vm_sample(g->vm);
     if (vm_governed(g->vm))
         governor_sample(vm_governed(g->vm));

@@ -9,6 +9,7 @@
  */
 #include "core/clock.h"
 #include "core/sandbox.h"
+#include "core/slice.h"
 #include "core/vm_internal.h"
 
 #include <errno.h>
@@ -21,7 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32 };
+enum {
+    VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32,
+    SLICE_NS = 400000, /* so that a light guest that wakes is served before one that is busy */
+};
 
 /* Of a word of 32 bits. */
 static void futex_wait(void *word, uint32_t value)
@@ -302,6 +306,7 @@ static void *vcpu_main(void *arg)
     unsigned n;
 
     thread_tell_tid(&v->tid);
+    slice_ask(SLICE_NS);
     n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
     sandbox_vcpu_thread(v->vm->accel->name, io, n);
     while (vcpu_turn(v))

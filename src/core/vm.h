@@ -158,6 +158,9 @@ struct vm_stats {
     uint64_t pio_unclaimed, mmio_unclaimed, bus_refused, device_errors;
 };
 
+/* For how long the kernel has held its threads for its cap, in all: known before the next vm_sample. */
+void vm_set_throttled(struct vm *vm, uint64_t ns);
+
 /* Closes a sample interval; called by the session once a second for each VM. */
 void vm_sample(struct vm *vm);
 

@@ -159,6 +159,7 @@ struct vm {
 
     /* main's: samples */
     uint64_t sample_ns;
+    uint64_t throttled_ns, throttled_seen_ns; /* by the kernel; what samples have divided up */
     uint64_t resident_due_ns;
     struct vm_stats *stats;
 

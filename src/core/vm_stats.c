@@ -5,8 +5,10 @@
  * Each second main reads, per vCPU: the ledger that its thread keeps (running, halted, paused),
  * the time it spent handling exits, its CPU clock, its run-queue delay (/proc schedstat) and
  * KVM's halt polling time. Running time is divided with these: handling is vmm, what the
- * thread burnt in guest mode is run
- * (or poll), what it waited for a CPU is ready, the rest is halt (KVM halts in the kernel).
+ * thread burnt in guest mode is run (or poll), what it waited for a CPU is ready, the rest is halt
+ * (KVM halts in the kernel). Where we see it halt, all the rest is ready: on a host that is a guest
+ * itself that counts steal, too, which is in no run queue's delay. Of ready is capped what a cgroup's
+ * limit made it wait.
  * Each interval is scaled to add up exactly; cumulative figures are sums of intervals.
  */
 #include "core/vm_internal.h"
@@ -97,11 +99,10 @@ static uint64_t take(uint64_t *from, uint64_t want)
 
 /* Divides the interval between two readings into the eight states; they sum to what the
  * thread's own ledger advanced. */
-static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct vcpu_raw *b,
+static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct vcpu_raw *b, uint64_t throttled,
                    uint64_t d[LEDGER_STATES])
 {
     uint64_t guest, burnt, ready;
-    bool halts_in_kernel = !v->vm->irqchip_user;
 
     for (int i = 0; i < LEDGER_STATES; i++)
         d[i] = sub(b->ledger_ns[i], a->ledger_ns[i]);
@@ -109,16 +110,12 @@ static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct 
     d[LEDGER_VMM] += take(&guest, sub(b->handled_ns, a->handled_ns));
     /* our own handling is CPU time too; what is left was burnt in guest mode */
     burnt = sub(sub(b->cpu_ns, a->cpu_ns), d[LEDGER_VMM]);
-    ready = sub(b->delay_ns, a->delay_ns);
-    d[LEDGER_READY] += take(&guest, ready);
     d[LEDGER_POLL] += take(&guest, sub(b->poll_ns, a->poll_ns));
-    burnt = sub(burnt, d[LEDGER_POLL]);
-    if (!halts_in_kernel) {
-        d[LEDGER_RUN] = guest;
-        return;
-    }
-    d[LEDGER_RUN] = take(&guest, burnt);
-    d[LEDGER_HALT] += guest;
+    d[LEDGER_RUN] = take(&guest, sub(burnt, d[LEDGER_POLL]));
+    ready = v->vm->irqchip_user ? guest : take(&guest, sub(b->delay_ns, a->delay_ns));
+    d[LEDGER_HALT] += v->vm->irqchip_user ? 0 : guest;
+    d[LEDGER_CAPPED] += take(&ready, throttled);
+    d[LEDGER_READY] += ready;
 }
 
 static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
@@ -129,7 +126,7 @@ static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
     uint64_t d[LEDGER_STATES], sum = 0;
 
     read_raw(v, now, &r, &s->ready_known);
-    divide(v, &v->raw, &r, d);
+    divide(v, &v->raw, &r, sub(vm->throttled_ns, vm->throttled_seen_ns), d);
     for (int k = 0; k < LEDGER_STATES; k++)
         sum += d[k];
     for (int k = 0; k < LEDGER_STATES; k++) {
@@ -181,6 +178,7 @@ static void sample_up(struct vm *vm, uint64_t now, double seconds)
         for (int k = 0; k < EXIT_REASONS; k++)
             s->exits += s->vcpu[i].exits[k];
     }
+    vm->throttled_seen_ns = vm->throttled_ns;
     s->cpu = (double)sub(s->cpu_ns, cpu_before) / 1e9 / seconds;
     s->exit_rate = (double)sub(s->exits, exits_before) / seconds;
     if (now >= vm->resident_due_ns) { /* counting takes time: once a second for each 4 GiB */
@@ -194,6 +192,11 @@ static void sample_up(struct vm *vm, uint64_t now, double seconds)
     s->mmio_unclaimed = bus_unclaimed(vm->mmio);
     s->bus_refused = bus_refused(vm->pio) + bus_refused(vm->mmio);
     s->device_errors = vm->device_errors;
+}
+
+void vm_set_throttled(struct vm *vm, uint64_t ns)
+{
+    vm->throttled_ns = ns;
 }
 
 void vm_sample(struct vm *vm)

@@ -9,14 +9,14 @@ import time
 
 from instance import Instance
 
-COUNTERS = 0x101000         # guests/lib/progress.h: one of 64 bytes for each CPU
-SAMPLE_S = 1.1              # `stats` is a sample of the last second
-EACH_CASE_S = 60            # until guests run and nothing of their start is left
+PROGRESS, COUNTERS = 0x100000, 0x101000     # guests/lib/progress.h: one of 64 bytes for each CPU
+MIB = 1 << 20
+EACH_CASE_S = 60                            # until guests run and nothing of their start is left
 
 
 def guest(share=100, vcpus=1, append="", **keys):
     """`wants` is what it could use, in CPUs."""
-    return {"image": "spin", "memory": "16M", "share": share, "vcpus": vcpus, "wants": float(vcpus),
+    return {"image": "spin", "share": share, "vcpus": vcpus, "wants": float(vcpus),
             "append": f"rate=0 quiet {append}".strip(), **keys}
 
 
@@ -73,11 +73,10 @@ class SpinLab(Instance):
     def __init__(self, guests, cpus=1, accel=None, sched="auto"):
         self.guests, self.cpus = guests, cpus
         self.names = [f"g{i}" for i in range(len(guests))]
-        # Who runs alone while the others are paused one by one has all: it must be who has most anyway.
-        self.by_share = sorted(self.names, key=lambda n: guests[int(n[1:])]["share"])
+        self.pages = None
         text = f'name: division\nhost: {{cpus: "0-{cpus - 1}", sched: {sched}}}\nguests:\n'
-        for name, g in zip(self.names, guests):
-            keys = ", ".join(f'{k}: "{v}"' for k, v in g.items() if k != "wants")
+        for i, (name, g) in enumerate(zip(self.names, guests)):
+            keys = ", ".join(f'{k}: "{v}"' for k, v in {**g, "memory": f"{16 + i}M"}.items() if k != "wants")
             text += f"  {name}: {{{keys}}}\n"
         super().__init__(text, accel or os.environ.get("ACCEL", "soft"))
 
@@ -107,23 +106,50 @@ class SpinLab(Instance):
         used = self.thread_seconds()
         return [used.get(n, 0.0) for n in self.names]
 
+    def find_pages(self):
+        """Where the progress pages of the guests are in the process; each guest has a size of its own."""
+        where = {}
+        with open(f"/proc/{self.process.pid}/maps", encoding="ascii") as f:
+            for begin, end in (tuple(int(x, 16) for x in line.split()[0].split("-")) for line in f):
+                i = (end - begin) // MIB - 16
+                if (end - begin) % MIB == 0 and 0 <= i < len(self.guests) and self.peek(begin + PROGRESS, 8) == b"RUCHSPIN":
+                    where[i] = begin
+        self.pages = where
+
+    def peek(self, address, length):
+        try:
+            return os.pread(self.memory, length, address)
+        except OSError:
+            return b""
+
     def work(self):
-        """Units of work that each guest has done; those of other images none. They must be paused."""
+        """Units of work that each guest has done, read from its memory while it runs; other images do none."""
+        if self.pages is None:
+            self.memory = os.open(f"/proc/{self.process.pid}/mem", os.O_RDONLY)
+            self.find_pages()
         done = []
-        for name, g in zip(self.names, self.guests):
-            page = bytes.fromhex(self.ask("mem-dump", name, hex(COUNTERS), str(64 * g["vcpus"]), as_json=True)["bytes"])
-            counts = [int.from_bytes(page[64 * c:64 * c + 8], "little") for c in range(g["vcpus"])]
-            done.append(sum(counts) if g["image"] == "spin" else 0)
+        for i, g in enumerate(self.guests):
+            page = self.peek(self.pages[i] + COUNTERS, 64 * g["vcpus"]) if i in self.pages else b""
+            done.append(sum(int.from_bytes(page[at:at + 8], "little") for at in range(0, len(page), 64)))
         return done
 
-    def read(self):
-        """Pauses the lab, for nothing may run while three meters are read."""
-        for name in self.by_share:
-            self.ask("pause", name)
-        stopped = time.monotonic(), idle_seconds(self.cpus)
-        time.sleep(SAMPLE_S)
+    def close(self):
+        if self.pages is not None:
+            os.close(self.memory)
+        super().close()
+
+    def ours(self):
         stats = self.stats()
-        return [stats[n]["cpu"]["seconds"] for n in self.names], self.work(), self.kernel(), stopped
+        return [stats[n]["cpu"]["seconds"] for n in self.names]
+
+    def read(self):
+        """All meters at once: just after Ruche has taken its sample of the last second."""
+        before = ours = self.ours()
+        end = time.monotonic() + 5
+        while ours == before and time.monotonic() < end:
+            time.sleep(0.004)
+            ours = self.ours()
+        return ours, self.work(), self.kernel(), time.monotonic(), idle_seconds(self.cpus)
 
     def until_used(self, cpu_s, most_s):
         """Sleeps until guests have had `cpu_s` of the processor, `most_s` seconds at most. A busy host gives it
@@ -135,16 +161,13 @@ class SpinLab(Instance):
     def measure(self, seconds, most_s=None):
         """What they get in `seconds`, in more (up to `most_s`) if the host gives them less than that."""
         first = self.read()
-        for name in reversed(self.by_share):
-            self.ask("resume", name)
-        start, idle = time.monotonic(), idle_seconds(self.cpus)
-        time.sleep(seconds)
+        time.sleep(seconds - 0.5)
         if most_s:
-            wanted = min(self.cpus, sum(g["wants"] for g in self.guests)) * seconds
+            wanted = min(self.cpus, sum(g["wants"] for g in self.guests)) * (seconds - 0.5)
             self.until_used(wanted - sum(minus(self.kernel(), first[2])), most_s - seconds)
         last = self.read()
-        took = last[3][0] - start
-        return Measured(*(minus(last[k], first[k]) for k in range(3)), took, (last[3][1] - idle) / took / self.cpus)
+        took = last[3] - first[3]
+        return Measured(*(minus(last[k], first[k]) for k in range(3)), took, (last[4] - first[4]) / took / self.cpus)
 
     def part_after(self, which, delay_s, cpu_s):
         """The part that guest number `which` has of the next CPU seconds, after a delay, by the kernel."""
