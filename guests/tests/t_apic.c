@@ -89,7 +89,9 @@ static void x2apic(void)
     expect("apic.x2_eoi_not_zero", TRY("wrmsr", : "c"(0x80b), "a"(1), "d"(0) : "memory"), VEC_GP, 0);
     expect("apic.x2_to_xapic_directly", TRY("wrmsr", : "c"(0x1b), "a"((u32)base), "d"(0) : "memory"), VEC_GP, 0);
     wrmsr(0x1b, base & ~0x800ull);
+    check("apic.off_is_told_by_cpuid", !(cpuid(1, 0).d & 1 << 9));
     wrmsr(0x1b, base);
+    check("apic.on_is_told_by_cpuid", cpuid(1, 0).d & 1 << 9);
     lapic_init();
     check("apic.xapic_again", !x2apic_on());
 }

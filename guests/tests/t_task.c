@@ -85,6 +85,13 @@ static void gate_ud(void)
     pm32.then = (u32)(u64)pm32_then_main; /* an IRET would only fault again */
 }
 
+static void gate_df(void)
+{
+    pm32_gate(VEC_GP, SEL_CODE32, 0, 0x0e); /* not present: a contributory fault on top of #GP */
+    pm32_gate(VEC_DF, PM32_A, 0, 0x85);
+    then_stop();
+}
+
 static void gates(void)
 {
     const struct pm32_rec *r = go(pm32_call, PM32_GATE, NULL);
@@ -99,6 +106,9 @@ static void gates(void)
     check("task.exception_saves_its_eip", mmio8(pm32_main.eip) == 0x8e);
     go(pm32_ud, 0, gate_ud);
     check("task.fault_saves_its_eip", pm32_seen.count >= 1 && pm32_main.eip == (u32)(u64)pm32_ud);
+    r = go(pm32_gp, 0, gate_df);
+    check("task.double_fault", r->vec == VEC_UD && pm32_seen.tr == PM32_A && !pm32_seen.top &&
+                                   mmio8(pm32_main.eip) == 0x8e);
     expect_task("task.gate_rpl", pm32_call, PM32_GATE | 3, NULL, VEC_GP, PM32_GATE, PM32_MAIN);
     expect_task("task.tss_rpl", pm32_call, PM32_A | 3, NULL, VEC_GP, PM32_A, PM32_MAIN);
 }

@@ -130,6 +130,23 @@ static void io_bitmap(void)
     trap_init_cpu(0);
 }
 
+CODE(u_fs, "mov %fs:8, %rax; mov %fs, %ebx; ud2");
+
+/* IRET to CPL 3 takes a segment of DPL 0 away, not the base that 64-bit code uses. */
+static void outward(void)
+{
+    const struct fault *f;
+
+    win_page(1);
+    *(u64 *)(win_page(1) + 8) = 0x5e9;
+    asm volatile("mov %w0, %%fs" : : "r"(SEL_DATA));
+    wrmsr(0xc0000100, USER_BASE + 4096);
+    f = USER(u_fs, 0);
+    check("user.iret_takes_segment_not_base", f->vec == VEC_UD && f->regs.rax == 0x5e9 && !f->regs.rbx);
+    asm volatile("mov %w0, %%fs" : : "r"(0));
+    wrmsr(0xc0000100, 0);
+}
+
 void test_user(void)
 {
     privileged();
@@ -137,4 +154,5 @@ void test_user(void)
     flags();
     cr4_bits();
     io_bitmap();
+    outward();
 }

@@ -40,6 +40,8 @@ enum {
     DE_FXSR = 1 << 24,
 };
 
+enum { APIC_ENABLED = 1 << 11 }; /* of IA32_APIC_BASE */
+
 static bool has_apic(const struct scpu *c)
 {
     return c->vm->chip.ops;
@@ -57,10 +59,10 @@ static struct cpuid_regs leaf1(const struct scpu *c)
         r.ecx |= C1_RDRAND;
     r.edx |= D1_DE | D1_PSE | D1_TSC | D1_MSR | D1_PAE | D1_CX8 | D1_SEP | D1_PGE | D1_CMOV | D1_PAT |
              D1_PSE36 | D1_CLFSH;
-    if (has_apic(c)) {
+    if (has_apic(c))
         r.ecx |= C1_X2APIC | C1_TSC_DEADLINE;
+    if (has_apic(c) && c->apic_base & APIC_ENABLED)
         r.edx |= D1_APIC;
-    }
     if (c->vm->nvcpus > 1)
         r.edx |= D1_HTT;
     return r;
