@@ -102,10 +102,9 @@ void vm_crash(struct vm *vm, const char *fmt, ...)
 void vm_power(void *opaque, enum board_power what, unsigned code)
 {
     struct vm *vm = opaque;
-    uint32_t none = 0;
+    uint64_t none = 0;
 
-    vm->power_code = code;
-    if (!atomic_compare_exchange_strong(&vm->power_request, &none, 1 + what))
+    if (!atomic_compare_exchange_strong(&vm->power_request, &none, (uint64_t)code << 32 | (1 + what)))
         return;
     vm_freeze(vm); /* no guest instruction runs after the one that did it, but for other vCPUs' last few */
     vm_tell(vm, NEWS_POWER);
@@ -172,7 +171,8 @@ static int request(struct vm *vm, enum job_kind k, struct err *e)
 
 static void take_power(struct vm *vm)
 {
-    uint32_t what = vm->power_request;
+    uint64_t request = vm->power_request;
+    uint32_t what = (uint32_t)request;
     struct vm_event ev = {.kind = VM_EVENT_EXIT, .old_state = vm->state, .new_state = vm->state};
 
     if (what == 0 || vm->job != JOB_NONE)
@@ -180,7 +180,7 @@ static void take_power(struct vm *vm)
     if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
         return;
     if (what == 1 + BOARD_DEBUG_EXIT) {
-        ev.code = vm->power_code;
+        ev.code = (unsigned)(request >> 32);
         vm->exit_code = (int)ev.code;
         emit(vm, &ev);
     }
@@ -220,13 +220,13 @@ static void take_disk_full(struct vm *vm)
 
 static const char *stop_reason(const struct vm *vm, char *buf, size_t len)
 {
-    uint32_t request = vm->power_request;
+    uint64_t request = vm->power_request;
 
-    switch (request) {
+    switch ((uint32_t)request) {
     case 1 + BOARD_POWEROFF:
         return "powered off by the guest";
     case 1 + BOARD_DEBUG_EXIT:
-        snprintf(buf, len, "ended by the guest with exit code %d", vm->exit_code);
+        snprintf(buf, len, "ended by the guest with exit code %u", (unsigned)(request >> 32));
         return buf;
     default:
         return "";

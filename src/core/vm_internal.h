@@ -111,9 +111,9 @@ struct vm {
     int news_fd; /* eventfd in main's loop */
     struct loop_fd *news_source;
     _Atomic uint32_t news;
-    _Atomic uint32_t power_request; /* 0, or 1 + enum board_power; first one wins; see machine_reset */
+    /* 0, or 1 + enum board_power and above 32 bits its exit code: the first one wins with its code; see machine_reset */
+    _Atomic uint64_t power_request;
     bool rebooting; /* main's: the guest asked for the reset that runs */
-    _Atomic uint32_t power_code;
     _Atomic bool crashed; /* first crash wins */
     _Atomic bool disk_full; /* a disk holds a request for want of room; partner: take_disk_full */
     pthread_mutex_t text_lock; /* protects the three texts */

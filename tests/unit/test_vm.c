@@ -632,6 +632,21 @@ static void debug_exit_carries_its_code(void **state)
     rig_down(&r);
 }
 
+static void of_two_that_end_the_vm_the_first_one_counts(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    started(&r, RUN_FOREVER, 2);
+    fake.env->power(fake.env->opaque, BOARD_DEBUG_EXIT, 42);
+    fake.env->power(fake.env->opaque, BOARD_DEBUG_EXIT, 7); /* another vCPU, before main has looked */
+    fake.env->power(fake.env->opaque, BOARD_POWEROFF, 0);
+    assert_true(wait_state(&r, VM_STOPPED));
+    assert_int_equal(vm_exit_code(r.vm), 42);
+    assert_string_equal(vm_reason(r.vm), "ended by the guest with exit code 42");
+    rig_down(&r);
+}
+
 static void guest_time_stands_still_while_paused(void **state)
 {
     struct rig r;
@@ -760,6 +775,7 @@ int main(void)
         cmocka_unit_test(reboot_by_the_guest_boots_again),
         cmocka_unit_test(a_guest_may_reboot_as_fast_as_it_likes),
         cmocka_unit_test(debug_exit_carries_its_code),
+        cmocka_unit_test(of_two_that_end_the_vm_the_first_one_counts),
         cmocka_unit_test(guest_time_stands_still_while_paused),
         cmocka_unit_test(the_ledger_of_a_halted_vcpu_says_halt_and_sums_to_one),
         cmocka_unit_test(exits_are_counted_and_registers_named),
