@@ -26,10 +26,48 @@ import tty
 CHUNK = 32768
 BOOT_LIMIT = 60         # seconds until the machine must say hello; usual are 2
 SILENCE_LIMIT = 40      # it says "alive" every second; a hung machine does not
+# Both count only time in which this host did not make QEMU wait for a processor: on a busy host the
+# machine is late, not hung.
 
 
 class Ended(Exception):
     """What the verdict will be."""
+
+
+class HostWaits:
+    """How long a process's child, QEMU below `timeout`, waits for a processor of this host."""
+
+    def __init__(self, parent):
+        self.parent = parent
+        self.task = None
+        self.seen = {}
+
+    def find_child(self):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/stat") as stat:
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue                # it has just ended
+            if parent == self.parent:
+                return f"/proc/{name}/task"
+        raise FileNotFoundError
+
+    def delays(self):
+        task = self.task = self.task or self.find_child()
+        for tid in os.listdir(task):
+            with open(f"{task}/{tid}/schedstat") as schedstat:
+                yield tid, int(schedstat.read().split()[1]) / 1e9
+
+    def since_last(self):
+        """Seconds, of the thread that waited longest; 0 if this host does not tell."""
+        try:
+            now = dict(self.delays())
+        except (OSError, IndexError, ValueError):
+            return 0
+        most = max((delay - self.seen.get(tid, delay) for tid, delay in now.items()), default=0)
+        self.seen = now
+        return most
 
 
 class Relay:
@@ -42,6 +80,9 @@ class Relay:
         self.to_send = bytearray()
         self.heard = time.monotonic()
         self.begun = self.heard
+        self.ticked = self.heard
+        self.silent_s = 0
+        self.host_waits = HostWaits(qemu.pid)
         self.tar = None
         self.stdin_open = True
         self.interrupts = 0             # the command gets two, the third one is for us
@@ -154,13 +195,17 @@ class Relay:
             self.on_frame(kind, payload)
         del self.received[:offset]
         self.heard = time.monotonic()
+        self.silent_s = 0
 
     def check_time(self):
         now = time.monotonic()
         if self.started and self.options.timeout and now - self.begun > self.options.timeout:
             raise Ended("timeout")
+        if now - self.ticked >= 1:
+            self.silent_s += max(0, min(now - self.ticked, now - self.heard) - self.host_waits.since_last())
+            self.ticked = now
         limit = (SILENCE_LIMIT if self.started else BOOT_LIMIT) * self.options.patience
-        if now - self.heard > limit:
+        if self.silent_s > limit:
             what = "hung" if self.started else "did not start"
             raise self.infra(f"the machine {what}: nothing heard for {limit} s")
 
