@@ -11,6 +11,7 @@
  * A dropped block stays where it is until the pool is flushed: its first uop becomes h_dead.
  */
 #include "core/x86/block.h"
+#include "core/x86/guest_bytes.h"
 #include "core/x86/handlers.h"
 #include "core/x86/svm.h"
 
@@ -285,7 +286,7 @@ static struct block *build_in_page(struct scpu *c, uint64_t lin, uint64_t mode, 
     if (avail > BLOCK_MAX_BYTES)
         avail = BLOCK_MAX_BYTES;
     old = mark_locked(vm, pa, avail);
-    memcpy(code, hpage + off, avail);
+    guest_copy(code, hpage + off, avail);
     b = new_block(vm, lin, mode, hpage, pa);
     if (!decode_into(c, b, code, avail, NULL)) {
         trim_locked(vm, pa, old, 0);
@@ -307,8 +308,8 @@ static struct block *build_span(struct scpu *c, uint64_t lin, uint64_t mode, uin
 
     mark_locked(vm, pa, avail);
     old2 = mark_locked(vm, pa2, 16);
-    memcpy(code, hpage + off, avail);
-    memcpy(code2, hpage2, 16);
+    guest_copy(code, hpage + off, avail);
+    guest_copy(code2, hpage2, 16);
     b = new_block(vm, lin, mode, hpage, pa);
     b->flags = BLOCK_SPAN;
     b->pa2 = pa2;

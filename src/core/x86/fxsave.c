@@ -6,6 +6,7 @@
  * SDM 1 10.5.1; AMD APM 2 11.4.4.
  */
 #include "core/x86/fpu_int.h"
+#include "core/x86/guest_bytes.h"
 
 #include <string.h>
 
@@ -33,7 +34,7 @@ static uint64_t save(struct scpu *c, void *mem, bool mode64, bool wide)
     }
     for (unsigned r = 0; r < 8; r++)
         memset(i.st[r] + 10, 0, 6);
-    memcpy(mem, &i, mode64 ? FX_BYTES : FX_BYTES_LEGACY);
+    guest_copy(mem, &i, mode64 ? FX_BYTES : FX_BYTES_LEGACY);
     return 0;
 }
 
@@ -42,7 +43,7 @@ static uint64_t restore(struct scpu *c, const void *mem, bool mode64, bool wide)
     size_t n = mode64 ? FX_BYTES : FX_BYTES_LEGACY;
     struct fx_image i = c->fx;
 
-    memcpy(&i, mem, n);
+    guest_copy(&i, mem, n);
     if (i.mxcsr & ~MXCSR_VALID)
         return FPU_FAULT | VEC_GP;
     fpu_to_image(c);

@@ -7,6 +7,7 @@
  * fault or an exit request leaves a restartable state (SDM 1 7.3.9.2). u->d is the element size,
  * u->aux the address size, u->scale the prefix: 0 none, 2 REPNE, 3 REP.
  */
+#include "core/x86/guest_bytes.h"
 #include "core/x86/handlers.h"
 #include "core/x86/io.h"
 #include "core/x86/seg.h"
@@ -151,7 +152,7 @@ static enum step_end movs_bulk(struct scpu *c, const struct uop *u, uint64_t src
         for (unsigned i = 0; i < bytes; i++) /* the pattern spreads */
             d[i] = s[i];
     } else {
-        memmove(d, s, bytes);
+        guest_copy(d, s, bytes);
     }
     advance(c, u, &RSI, bytes);
     advance(c, u, &RDI, bytes);
@@ -189,11 +190,11 @@ HANDLER(h_movs)
 static void fill(uint8_t *d, uint64_t v, unsigned size, uint64_t n)
 {
     if (v == 0 || size == 1) {
-        memset(d, (int)(v & 0xff), n * size);
+        guest_fill(d, (uint8_t)v, n * size);
         return;
     }
     for (uint64_t i = 0; i < n; i++)
-        memcpy(d + i * size, &v, size);
+        guest_copy(d + i * size, &v, size);
 }
 
 static enum step_end stos_one(struct scpu *c, const struct uop *u)

@@ -10,6 +10,7 @@
 #include "core/accel.h"
 #include "core/x86/debug.h"
 #include "core/x86/fpu.h"
+#include "core/x86/guest_bytes.h"
 #include "core/x86/mmu.h"
 #include "core/x86/svm.h"
 
@@ -72,7 +73,7 @@ static void ram_read(const uint8_t *p, void *buf, unsigned n)
     case 2: *(uint16_t *)buf = *(const volatile uint16_t *)p; break;
     case 4: *(uint32_t *)buf = *(const volatile uint32_t *)p; break;
     case 8: *(uint64_t *)buf = *(const volatile uint64_t *)p; break;
-    default: memcpy(buf, p, n);
+    default: guest_copy(buf, p, n);
     }
 }
 
@@ -83,7 +84,7 @@ static void ram_write(uint8_t *p, const void *buf, unsigned n)
     case 2: *(volatile uint16_t *)p = *(const uint16_t *)buf; break;
     case 4: *(volatile uint32_t *)p = *(const uint32_t *)buf; break;
     case 8: *(volatile uint64_t *)p = *(const uint64_t *)buf; break;
-    default: memcpy(p, buf, n);
+    default: guest_copy(p, buf, n);
     }
 }
 

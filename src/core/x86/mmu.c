@@ -5,6 +5,7 @@
 #include "core/x86/mmu.h"
 
 #include "core/x86/debug.h"
+#include "core/x86/guest_bytes.h"
 #include "core/x86/io.h"
 #include "core/x86/svm.h"
 
@@ -156,7 +157,7 @@ static int page_fault(struct scpu *c, uint64_t va, enum mmu_access acc, bool use
 }
 
 /* An entry of a paging structure. Outside RAM it reads as not present. */
-static uint64_t entry_read(struct svm *vm, uint64_t pa, unsigned bytes)
+static GUEST_UNSEEN uint64_t entry_read(struct svm *vm, uint64_t pa, unsigned bytes)
 {
     uint8_t *p = svm_ram(vm, pa);
 
@@ -166,7 +167,7 @@ static uint64_t entry_read(struct svm *vm, uint64_t pa, unsigned bytes)
                       : __atomic_load_n((uint32_t *)p, __ATOMIC_RELAXED);
 }
 
-static void entry_or(struct svm *vm, uint64_t pa, uint32_t bits)
+static GUEST_UNSEEN void entry_or(struct svm *vm, uint64_t pa, uint32_t bits)
 {
     uint8_t *p = svm_ram(vm, pa);
 

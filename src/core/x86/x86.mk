@@ -5,12 +5,12 @@ $(V)/src/core/x86/%.o: CFLAGS += -mgeneral-regs-only -fno-stack-protector -fcf-p
 # Guests may access memory at any alignment, and so does the code that does it for them.
 $(V)/src/core/x86/%.o: override SAN += -fno-sanitize=alignment
 
-# Handlers access guest memory as the guest says; its own races are none of ours. What guards
-# the code cache and who runs is in the other files, which ThreadSanitizer sees.
-$(V)/src/core/x86/h_%.o $(V)/src/core/x86/sse%.o $(V)/src/core/x86/x87%.o $(V)/src/core/x86/mem.o: \
+# Handlers access guest memory as the guest says; its own races are none of ours (guest_bytes.h). What
+# guards the code cache and who runs is in the other files, which ThreadSanitizer sees.
+$(V)/src/core/x86/h_%.o $(V)/src/core/x86/sse%.o $(V)/src/core/x86/x87%.o $(V)/src/core/x86/fxsave.o $(V)/src/core/x86/mem.o: \
 	override SAN += $(if $(findstring tsan,$(V)),-fno-sanitize=thread)
 # All files agree on how a handler passes control on (uop.h), sanitized or not.
-$(V)/src/core/x86/%.o: CPPFLAGS += $(if $(findstring tsan,$(V)),-DSCPU_CALL_LOOP=1)
+$(V)/src/core/x86/%.o: CPPFLAGS += $(if $(findstring tsan,$(V)),-DSCPU_CALL_LOOP=1 -DSCPU_TSAN_BUILD=1)
 
 include src/core/x86/fpu.mk
 

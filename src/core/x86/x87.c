@@ -12,6 +12,7 @@
  *
  * SDM 1 chapter 8, figures 8-9 to 8-12 (environments); SDM 2 appendix A.4 (opcodes).
  */
+#include "core/x86/guest_bytes.h"
 #include "core/x86/x87_int.h"
 
 #include <string.h>
@@ -204,7 +205,7 @@ static uint64_t fldenv(struct scpu *c, const uint8_t *mem, enum env_format f)
 
     if (must_wait(c))
         return FPU_FAULT | VEC_MF;
-    memcpy(copy, mem, env_bytes(f));
+    guest_copy(copy, mem, env_bytes(f));
     env_unpack(c, &e, f, copy);
     __asm__ volatile("fldenv %0" : : "m"(e));
     fpu_x87_update(c);
@@ -223,7 +224,7 @@ static uint64_t fnsave(struct scpu *c, uint8_t *mem, enum env_format f)
     fpu_to_host(c);
     __asm__ volatile("fnsave %0" : "=m"(s));
     env_pack(c, &s.env, f, mem);
-    memcpy(mem + env_bytes(f), s.st, sizeof s.st);
+    guest_copy(mem + env_bytes(f), s.st, sizeof s.st);
     clear_pointers(c);
     fpu_x87_update(c);
     return 0;
@@ -236,8 +237,8 @@ static uint64_t frstor(struct scpu *c, const uint8_t *mem, enum env_format f)
 
     if (must_wait(c))
         return FPU_FAULT | VEC_MF;
-    memcpy(copy, mem, env_bytes(f));
-    memcpy(s.st, mem + env_bytes(f), sizeof s.st);
+    guest_copy(copy, mem, env_bytes(f));
+    guest_copy(s.st, mem + env_bytes(f), sizeof s.st);
     env_unpack(c, &s.env, f, copy);
     __asm__ volatile("frstor %0" : : "m"(s));
     fpu_x87_update(c);
