@@ -17,6 +17,7 @@
 #include "core/lab_words.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/nettap.h"
 #include "core/options.h"
 #include "core/sandbox.h"
 #include "core/script.h"
@@ -328,12 +329,20 @@ static int make_session(struct app *a, struct err *e)
     struct session_params p = {.accel = a->o.accel, .board = &pc_board, .name = a->o.name};
     struct cmd_client out = {.write = write_std, .done = nothing_done, .opaque = a};
     struct session_listener settle = {.event = on_any_event, .opaque = a};
+    struct err dropped;
     int status = EXIT_FAILED;
     struct lab *lab = open_lab(a, &status);
 
     if (!lab)
         return status;
     close_fence(a, lab);
+    status = nettap_open_lab(lab, e);
+    if (sandbox_no_capabilities(&dropped) < 0)
+        log_msg(LOG_WARN, "%s", dropped.msg);
+    if (status < 0) {
+        lab_free(lab);
+        return complain(e, EXIT_FAILED);
+    }
     memcpy(p.engines, engines, sizeof engines);
     p.lab = lab;
     a->session = session_new(&p, e);

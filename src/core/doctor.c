@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <langinfo.h>
 #include <limits.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -162,6 +164,28 @@ static void check_ksm(struct doctor *d)
                units_fmt_size(size, strtoull(sharing, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE)));
 }
 
+/* May networks of a lab have a TAP interface? */
+static void check_tap(struct doctor *d)
+{
+    cap_flag_value_t admin = CAP_CLEAR;
+    cap_t have = cap_get_proc();
+    const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+    if (have)
+        cap_get_flag(have, CAP_NET_ADMIN, CAP_PERMITTED, &admin);
+    cap_free(have);
+    if (fd < 0)
+        report(d, WARN, "tap", "/dev/net/tun cannot be opened (%s): networks reach outside by `nat` only%s",
+               strerror(errno), errno == ENOENT || errno == ENODEV ? "; `sudo modprobe tun`" : "");
+    else if (admin == CAP_SET)
+        report(d, OK, "tap", "interfaces that a lab names are created (CAP_NET_ADMIN, which is dropped at start)");
+    else
+        report(d, OK, "tap", "interfaces that are there and yours can be used; "
+               "`sudo ip tuntap add dev NAME mode tap user $USER` makes one");
+    if (fd >= 0)
+        close(fd);
+}
+
 /* In the same places as the shell looks that starts it. */
 static bool program_exists(const char *name)
 {
@@ -259,7 +283,7 @@ static void check_images(struct doctor *d)
 bool doctor_examine(const struct accel_ops *const *engines, struct text *out)
 {
     static void (*const checks[])(struct doctor *d) = {check_host,   check_ksm,      check_engines, check_cgroup,
-                                                       check_safety, check_qcow2,   check_terminal,
+                                                       check_safety, check_tap, check_qcow2,   check_terminal,
                                                        check_images};
     struct doctor d = {.out = out, .engines = engines};
 

@@ -70,6 +70,8 @@ void lab_free(struct lab *lab)
     for (unsigned i = 0; i < lab->nnets; i++) {
         free(lab->nets[i].subnet);
         free(lab->nets[i].tap);
+        if (lab->nets[i].tap_fd >= 0)
+            close(lab->nets[i].tap_fd);
     }
     free(lab->guests);
     free(lab->nets);

@@ -54,6 +54,7 @@ struct lab_net {
     char name[VM_NAME_MAX + 1];
     bool nat;
     char *subnet, *tap; /* NULL: not given */
+    int tap_fd;         /* -1: not open (nettap_open_lab) */
     unsigned nforwards;
     struct lab_forward forwards[LAB_FORWARDS_MAX];
 };

@@ -127,7 +127,7 @@ static const struct lab_key net_keys[] = {
 static void read_net(struct lab_reader *r, yaml_node_t *k, yaml_node_t *v, void *obj)
 {
     struct lab *lab = obj;
-    struct lab_net *p, n = {0};
+    struct lab_net *p, n = {.tap_fd = -1};
 
     if (!lab_read_name(r, k, "a network's name", n.name))
         return;

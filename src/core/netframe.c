@@ -5,6 +5,7 @@
  */
 #include "core/netframe.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,50 @@ struct netframe *netframe_dup(const struct netframe *f)
 void netframe_free(struct netframe *f)
 {
     free(f);
+}
+
+struct virtio_net_hdr_v1 netframe_header(const struct netframe *f, unsigned buffers)
+{
+    static const uint8_t type[] = {[NET_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4,
+                                   [NET_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6};
+    struct virtio_net_hdr_v1 h = {.num_buffers = htole16((uint16_t)buffers)};
+
+    if (f->off.csum) {
+        h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        h.csum_start = htole16(f->off.csum_start);
+        h.csum_offset = htole16(f->off.csum_offset);
+    }
+    if (f->off.gso != NET_GSO_NONE) {
+        h.gso_type = type[f->off.gso];
+        h.gso_size = htole16(f->off.gso_size);
+        h.hdr_len = htole16(f->off.hdr_len);
+    }
+    return h;
+}
+
+bool netframe_offload_from(const struct virtio_net_hdr_v1 *h, struct net_offload *o)
+{
+    *o = (struct net_offload){0};
+    if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        o->csum = true;
+        o->csum_start = le16toh(h->csum_start);
+        o->csum_offset = le16toh(h->csum_offset);
+    }
+    switch (h->gso_type) {
+    case VIRTIO_NET_HDR_GSO_NONE:
+        return true;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+        o->gso = NET_GSO_TCP4;
+        break;
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+        o->gso = NET_GSO_TCP6;
+        break;
+    default:
+        return false;
+    }
+    o->gso_size = le16toh(h->gso_size);
+    o->hdr_len = le16toh(h->hdr_len);
+    return true;
 }
 
 bool netframe_offload_ok(const struct netframe *f)

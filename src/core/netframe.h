@@ -10,6 +10,7 @@
 #ifndef RUCHE_CORE_NETFRAME_H
 #define RUCHE_CORE_NETFRAME_H
 
+#include <linux/virtio_net.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,11 @@ struct netframe {
 struct netframe *netframe_new(size_t len);
 struct netframe *netframe_dup(const struct netframe *f);
 void netframe_free(struct netframe *f); /* NULL is legal */
+
+/* The offload as virtio's header says it (virtio 1.2 section 5.1.6); `buffers` for a guest. */
+struct virtio_net_hdr_v1 netframe_header(const struct netframe *f, unsigned buffers);
+/* And back; false: it is nonsense. */
+bool netframe_offload_from(const struct virtio_net_hdr_v1 *h, struct net_offload *o);
 
 /* Do the offsets fit the frame? */
 bool netframe_offload_ok(const struct netframe *f);

@@ -122,6 +122,11 @@ const uint8_t *netport_mac(const struct netport *p)
     return p->mac;
 }
 
+const char *netport_name(const struct netport *p)
+{
+    return p->name;
+}
+
 bool netport_up(const struct netport *p)
 {
     return p->up;

@@ -70,6 +70,7 @@ int netport_send(struct netport *p, struct netframe **f, uint64_t *wait_ns);
 struct netframe *netport_take(struct netport *p, uint64_t *wait_ns);
 
 const uint8_t *netport_mac(const struct netport *p);
+const char *netport_name(const struct netport *p);
 bool netport_up(const struct netport *p);
 struct netswitch *netport_switch(struct netport *p);
 

@@ -73,17 +73,44 @@ static int base_filter(struct err *e)
     return 0;
 }
 
+/* Of the capabilities held, at most CAP_NET_ADMIN: permitted, and in effect if asked. */
+static int keep_net_admin(bool permitted, bool effective, struct err *e)
+{
+    const cap_value_t admin = CAP_NET_ADMIN;
+    cap_t have = cap_get_proc(), want = cap_init();
+    cap_flag_value_t held = CAP_CLEAR;
+    int rc = have && want ? 0 : -1;
+
+    if (rc == 0 && permitted && cap_get_flag(have, admin, CAP_PERMITTED, &held) == 0 && held == CAP_SET) {
+        cap_set_flag(want, CAP_PERMITTED, 1, &admin, CAP_SET);
+        cap_set_flag(want, CAP_EFFECTIVE, 1, &admin, effective ? CAP_SET : CAP_CLEAR);
+    }
+    if (rc < 0 || cap_set_proc(want) < 0)
+        rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
+    cap_free(have);
+    cap_free(want);
+    return rc ? rc : held == CAP_SET;
+}
+
+bool sandbox_net_admin(void)
+{
+    return keep_net_admin(true, true, NULL) > 0;
+}
+
+int sandbox_no_capabilities(struct err *e)
+{
+    return keep_net_admin(false, false, e);
+}
+
 int sandbox_process(struct err *e)
 {
-    cap_t none = cap_init();
-    int rc = 0;
+    int rc;
 
     for (int c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
         prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* refused without CAP_SETPCAP: then nothing is held */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    if (!none || cap_set_proc(none) < 0)
-        rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
-    cap_free(none);
+    rc = keep_net_admin(true, false, e);
+    rc = rc > 0 ? 0 : rc;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));
     return rc ? rc : base_filter(e);

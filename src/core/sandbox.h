@@ -7,14 +7,22 @@
 
 #include "core/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct accel_ioctl;
 
 /* Drops every capability, the bounding set included, sets no_new_privs, and puts the process under
  * a filter that refuses the system calls that nothing of it needs. Called once, before threads
- * exist: they and child programs inherit it. 0 or -errno and `e`. */
+ * exist: they and child programs inherit it. CAP_NET_ADMIN, if held, stays permitted, but is not
+ * in effect: a lab may name a TAP. 0 or -errno and `e`. */
 int sandbox_process(struct err *e);
+
+/* CAP_NET_ADMIN in effect, if it was held; returns whether it is. Before sandbox_no_capabilities. */
+bool sandbox_net_admin(void);
+
+/* The last capability goes. Before threads exist. */
+int sandbox_no_capabilities(struct err *e);
 
 /* Puts the calling thread under a filter of system calls. Failure is logged once and counted:
  * a kernel without seccomp runs guests all the same, and `doctor` says so. */

@@ -77,7 +77,7 @@ static int add_lab(struct session *s, const struct lab *lab, struct err *e)
         if (!session_add(s, &lab->guests[i], e))
             return -EINVAL;
     if (rc == 0)
-        rc = session_nets_nat(s, lab, e);
+        rc = session_nets_out(s, lab, e);
     if (rc < 0)
         return rc;
     s->overcommit = lab->overcommit;

@@ -22,10 +22,12 @@ enum { SESSION_LISTENERS_MAX = 8, SESSION_STARTS_AT_ONCE = 4 };
 struct netswitch;
 struct sched_cgroup;
 struct netnat;
+struct nettap;
 
 struct session_net { /* a network of the lab */
     struct netswitch *sw;
     struct netnat *nat; /* NULL: none */
+    struct nettap *tap; /* NULL: none */
 };
 
 struct session {
@@ -82,7 +84,7 @@ void session_sched_fini(struct session *s);
 void session_sched_sample(struct guest *g);
 /* session_net.c */
 int session_nets_new(struct session *s, const struct lab *lab, struct err *e);   /* before guests are added */
-int session_nets_nat(struct session *s, const struct lab *lab, struct err *e);   /* when all are there */
+int session_nets_out(struct session *s, const struct lab *lab, struct err *e);   /* NAT and TAP, when all are there */
 void session_nets_free(struct session *s);                                       /* when none is left */
 void session_nets_macs(struct session *s, struct vm_config *c);                  /* fills in what was not given */
 int session_nets_link(struct session *s, struct guest *g, struct err *e);

@@ -7,12 +7,15 @@
 
 #include "core/netnat.h"
 #include "core/netswitch.h"
+#include "core/nettap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
-/* 10.0.2.0/24 for the first network, 10.0.3.0/24 for the next, unless given. */
+/* 10.0.2.0/24 for the first network, 10.0.3.0/24 for the next, unless given. Behind a TAP there may be a
+ * DHCP server already: there ours answers only if told to. */
 static struct net_subnet subnet_of(const struct lab_net *n, unsigned index)
 {
     struct net_subnet s = {.base = 10u << 24 | (2 + index) << 8, .bits = 24};
@@ -21,7 +24,8 @@ static struct net_subnet subnet_of(const struct lab_net *n, unsigned index)
     if (n->subnet && sscanf(n->subnet, "%3u.%3u.%3u.%3u/%2u", &a[0], &a[1], &a[2], &a[3], &bits) == 5) {
         s.bits = bits;
         s.base = (a[0] << 24 | a[1] << 16 | a[2] << 8 | a[3]) & ~0u << (32 - bits);
-    }
+    } else if (n->tap && !n->nat)
+        s.bits = 0;
     if (n->nat) {
         s.gateway = s.base + 2;
         s.dns = s.base + 3;
@@ -35,9 +39,6 @@ int session_nets_new(struct session *s, const struct lab *lab, struct err *e)
         const struct lab_net *n = &lab->nets[i];
         const struct net_subnet subnet = subnet_of(n, i);
 
-        if (n->tap)
-            return err_set(e, EOPNOTSUPP, "network %s: `tap` is not built yet: take `nat: true`, or leave it out",
-                           n->name);
         if (n->nat && subnet.bits > 27)
             return err_set(e, EINVAL, "network %s: a NAT needs a subnet of /27 or larger", n->name);
         s->nets[s->nnets].sw = netswitch_new(n->name, &subnet, NULL, e);
@@ -76,13 +77,26 @@ static int nat_new(struct session *s, struct session_net *net, const struct lab_
     return net->nat ? 0 : -EIO;
 }
 
-int session_nets_nat(struct session *s, const struct lab *lab, struct err *e)
+static int tap_new(struct session_net *net, const struct lab_net *n, struct err *e)
+{
+    const int fd = fcntl(n->tap_fd, F_DUPFD_CLOEXEC, 3); /* the lab goes before the session */
+
+    if (fd < 0)
+        return err_set(e, errno, "network %s: the TAP interface %s is not open", n->name, n->tap);
+    net->tap = nettap_new(net->sw, n->tap, fd, e);
+    return net->tap ? 0 : -EIO;
+}
+
+int session_nets_out(struct session *s, const struct lab *lab, struct err *e)
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < s->nnets && rc == 0; i++)
+    for (unsigned i = 0; i < s->nnets && rc == 0; i++) {
         if (lab->nets[i].nat)
             rc = nat_new(s, &s->nets[i], &lab->nets[i], e);
+        if (rc == 0 && lab->nets[i].tap)
+            rc = tap_new(&s->nets[i], &lab->nets[i], e);
+    }
     return rc;
 }
 
@@ -90,6 +104,7 @@ void session_nets_free(struct session *s)
 {
     for (unsigned i = 0; i < s->nnets; i++) {
         netnat_free(s->nets[i].nat);
+        nettap_free(s->nets[i].tap);
         netswitch_free(s->nets[i].sw);
     }
     s->nnets = 0;

@@ -74,25 +74,6 @@ static void wait_for(struct virtio_net *n, struct vtimer *t, uint64_t wait_ns)
 
 /* ---- receiving ---- */
 
-static struct virtio_net_hdr_v1 header_of(const struct netframe *f, unsigned buffers)
-{
-    static const uint8_t type[] = {[NET_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4,
-                                   [NET_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6};
-    struct virtio_net_hdr_v1 h = {.num_buffers = htole16((uint16_t)buffers)};
-
-    if (f->off.csum) {
-        h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-        h.csum_start = htole16(f->off.csum_start);
-        h.csum_offset = htole16(f->off.csum_offset);
-    }
-    if (f->off.gso != NET_GSO_NONE) {
-        h.gso_type = type[f->off.gso];
-        h.gso_size = htole16(f->off.gso_size);
-        h.hdr_len = htole16(f->off.hdr_len);
-    }
-    return h;
-}
-
 /* The frame from byte `off` on, into the chain's buffers from byte `at` on; how much went in. */
 static uint32_t fill(struct virtio_net *n, struct virtq *q, const struct virtq_chain *c, size_t at, uint32_t off)
 {
@@ -128,7 +109,7 @@ static enum fit place(struct virtio_net *n, struct virtq *q)
         n->used[k] = now + (k ? 0 : HDR);
         k++;
     }
-    struct virtio_net_hdr_v1 h = header_of(n->rx_frame, k);
+    struct virtio_net_hdr_v1 h = netframe_header(n->rx_frame, k);
 
     virtq_copy_to(q, &n->chain, 0, &h, sizeof h);
     for (unsigned i = 0; i < k; i++)
@@ -169,31 +150,11 @@ static unsigned receive(struct virtio_net *n, struct virtq *q, unsigned budget)
 /* What the guest left undone; false: not negotiated, or nonsense. */
 static bool read_offload(const struct virtio_net *n, const struct virtio_net_hdr_v1 *h, struct net_offload *o)
 {
+    static const unsigned need[] = {[NET_GSO_TCP4] = VIRTIO_NET_F_HOST_TSO4, [NET_GSO_TCP6] = VIRTIO_NET_F_HOST_TSO6};
     const struct virtio_dev *d = &n->vdev;
 
-    *o = (struct net_offload){0};
-    if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        o->csum = true;
-        o->csum_start = le16toh(h->csum_start);
-        o->csum_offset = le16toh(h->csum_offset);
-        if (!virtio_has(d, VIRTIO_NET_F_CSUM))
-            return false;
-    }
-    switch (h->gso_type) {
-    case VIRTIO_NET_HDR_GSO_NONE:
-        return true;
-    case VIRTIO_NET_HDR_GSO_TCPV4:
-        o->gso = NET_GSO_TCP4;
-        break;
-    case VIRTIO_NET_HDR_GSO_TCPV6:
-        o->gso = NET_GSO_TCP6;
-        break;
-    default:
-        return false;
-    }
-    o->gso_size = le16toh(h->gso_size);
-    o->hdr_len = le16toh(h->hdr_len);
-    return virtio_has(d, o->gso == NET_GSO_TCP4 ? VIRTIO_NET_F_HOST_TSO4 : VIRTIO_NET_F_HOST_TSO6);
+    return netframe_offload_from(h, o) && (!o->csum || virtio_has(d, VIRTIO_NET_F_CSUM)) &&
+           (o->gso == NET_GSO_NONE || virtio_has(d, need[o->gso]));
 }
 
 /* Copies the request into a frame. NULL: there is none in it; that is dropped, as a wire would. */
