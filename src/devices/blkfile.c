@@ -5,9 +5,11 @@
 #include "devices/blkfile.h"
 
 #include "core/log.h"
+#include "devices/blkcreate.h"
 #include "devices/blkformat.h"
 #include "devices/blknbd.h"
 #include "devices/blkoverlay.h"
+#include "devices/blkqcow2.h"
 #include "devices/blkqemu.h"
 #include "devices/iov.h"
 
@@ -34,23 +36,6 @@ struct blkfile {
 
 /* ---- opening ---- */
 
-static int lock_file(int fd, bool exclusive, const char *path, struct err *e)
-{
-    struct flock fl = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-
-    if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
-        return 0;
-    if (errno == EAGAIN || errno == EACCES)
-        return err_set(e, EBUSY, exclusive
-                       ? "%s is in use by another guest or program and would be written by both; "
-                         "give each its own disk, or share it as the base of overlays"
-                       : "%s is being written by another guest or program; stop that one first, "
-                         "or use a copy", path);
-    log_msg(LOG_WARN, "%s: its file system has no locks (%s); nothing keeps two from writing it",
-            path, strerror(errno));
-    return 0;
-}
-
 static int explain_open(int code, const char *path, bool writable, struct err *e)
 {
     switch (code) {
@@ -71,18 +56,6 @@ static int explain_open(int code, const char *path, bool writable, struct err *e
     default:
         return err_set(e, code, "%s cannot be opened: %s", path, strerror(code));
     }
-}
-
-static int check_size(const char *path, uint64_t size, struct err *e)
-{
-    if (size < SECTOR)
-        return err_set(e, EINVAL, "%s is too small for a disk (%llu bytes); make it larger: "
-                       "truncate -s 1G %s", path, (unsigned long long)size, path);
-    if (size % SECTOR)
-        return err_set(e, EINVAL, "the size of %s, %llu bytes, is not a multiple of 512; pad it: "
-                       "truncate -s %llu %s", path, (unsigned long long)size,
-                       (unsigned long long)(size / SECTOR + 1) * SECTOR, path);
-    return 0;
 }
 
 /* Size and time of an open image; refuses what is neither a file nor a block device. */
@@ -108,10 +81,10 @@ static int stat_image(int fd, const char *path, struct overlay_base *out, struct
 /* A raw image that is open: lock and check it. */
 static int take_raw(struct blkfile *f, int fd, bool writable, const char *path, uint64_t size, struct err *e)
 {
-    int r = lock_file(fd, writable, path, e);
+    int r = blkcreate_lock(fd, writable, path, e);
 
     if (r == 0)
-        r = check_size(path, size, e);
+        r = blkcreate_check_size(path, size, e);
     if (r == 0)
         f->fd = fd;
     return r;
@@ -120,6 +93,10 @@ static int take_raw(struct blkfile *f, int fd, bool writable, const char *path, 
 /* Served, and with QEMU's own locks: its size is that of the disk. */
 static int take_served(struct blkfile *f, bool writable, const char *path, struct overlay_base *b, struct err *e)
 {
+    const int r = blkqcow2_examine(path, e);
+
+    if (r < 0)
+        return r;
     f->served = blkqemu_open(path, !writable, e);
     if (!f->served)
         return e && e->code ? -e->code : -EINVAL;
@@ -151,94 +128,6 @@ static int open_image(struct blkfile *f, const struct disk_config *c, bool writa
     return r;
 }
 
-/* ---- creating ---- */
-
-/* The directory of `path`, to be freed. */
-static char *dir_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    if (!slash)
-        return strdup(".");
-    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
-static int nameless_file(const char *dir)
-{
-    return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
-}
-
-/* A new empty file for `path`, nameless if the file system can (so that nobody ever meets it
- * half made), else there already. Never one that exists. */
-static int create_begin(const char *path, struct err *e)
-{
-    char *dir = dir_of(path);
-    int fd = nameless_file(dir);
-
-    if (fd < 0 && errno != ENOENT && errno != EACCES && errno != EROFS)
-        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        err_set(e, errno, "%s cannot be created (%s); create it elsewhere, or make the directory "
-                "%s and give yourself permission to write there", path, strerror(errno),
-                dir ? dir : ".");
-    free(dir);
-    return fd < 0 ? -1 : fd;
-}
-
-/* Gives the finished file its name. */
-static int create_end(int fd, const char *path, struct err *e)
-{
-    char proc[32];
-    struct stat st;
-
-    if (fsync(fd) < 0)
-        return err_set(e, errno, "%s cannot be written: %s", path, strerror(errno));
-    if (fstat(fd, &st) == 0 && st.st_nlink > 0)
-        return 0;
-    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-    if (linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
-        return err_set(e, errno, "%s cannot be created: %s", path, strerror(errno));
-    return 0;
-}
-
-/* After a failure: takes back a name that create_begin had to give at once. */
-static void create_abort(int fd, const char *path)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) == 0 && st.st_nlink > 0)
-        unlink(path);
-}
-
-static int create_raw(const struct disk_config *c, struct err *e)
-{
-    const char *path = c->path;
-    const uint64_t size = c->size_bytes;
-    int fd, r = check_size(path, size, e);
-
-    if (r == 0 && blkformat_said(path, c->format) == DISK_FORMAT_QCOW2)
-        r = err_set(e, ENOENT, "%s does not exist, and only raw disks are created by size; make it: "
-                    "qemu-img create -f qcow2 %s %llu", path, path, (unsigned long long)size);
-
-    if (r < 0)
-        return r;
-    fd = create_begin(path, e);
-    if (fd < 0)
-        return fd;
-    r = lock_file(fd, true, path, e);
-    if (r == 0 && ftruncate(fd, (off_t)size) < 0)
-        r = err_set(e, errno, "%s cannot be made %llu bytes large: %s", path,
-                    (unsigned long long)size, strerror(errno));
-    if (r == 0)
-        r = create_end(fd, path, e);
-    if (r < 0) {
-        create_abort(fd, path);
-        close(fd);
-        return r;
-    }
-    return fd;
-}
-
 /* ---- the three modes ---- */
 
 static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *e)
@@ -249,7 +138,7 @@ static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *
 
     f->readonly = !writable;
     if (writable && c->size_bytes && access(c->path, F_OK) < 0 && errno == ENOENT)
-        r = f->fd = create_raw(c, e);
+        r = f->fd = blkcreate_raw(c, e);
     else
         r = open_image(f, c, writable, &b, e);
     if (r < 0)
@@ -262,43 +151,22 @@ static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *
     return 0;
 }
 
-/* A nameless sparse file on a disk rather than in memory: beside the base if that is allowed. */
-static int anonymous_file(const char *base_path, struct err *e)
-{
-    char *beside = dir_of(base_path);
-    const char *dirs[] = {beside, getenv("TMPDIR"), "/var/tmp", "/tmp"};
-    char name[] = "/tmp/ruche-overlay-XXXXXX";
-    int fd = -1;
-
-    for (unsigned i = 0; i < sizeof dirs / sizeof *dirs && fd < 0; i++)
-        fd = nameless_file(dirs[i]);
-    free(beside);
-    if (fd >= 0)
-        return fd;
-    fd = mkostemp(name, O_CLOEXEC);
-    if (fd < 0)
-        return err_set(e, errno, "no place for a private overlay of %s: %s; set TMPDIR to a "
-                       "directory you may write to", base_path, strerror(errno));
-    unlink(name);
-    return fd;
-}
-
 static struct blkoverlay *create_named(const char *path, const struct overlay_base *b,
                                        uint64_t size, struct err *e)
 {
     struct blkoverlay *o;
-    int fd = create_begin(path, e);
+    int fd = blkcreate_begin(path, e);
 
     if (fd < 0)
         return NULL;
-    if (lock_file(fd, true, path, e) < 0) {
-        create_abort(fd, path);
+    if (blkcreate_lock(fd, true, path, e) < 0) {
+        blkcreate_abort(fd, path);
         close(fd);
         return NULL;
     }
     o = blkoverlay_create(fd, b, size, true, e);
-    if (o && create_end(fd, path, e) < 0) {
-        create_abort(fd, path);
+    if (o && blkcreate_end(fd, path, e) < 0) {
+        blkcreate_abort(fd, path);
         blkoverlay_free(o);
         return NULL;
     }
@@ -317,7 +185,7 @@ static struct blkoverlay *open_named(const char *path, const struct overlay_base
         explain_open(errno, path, true, e);
         return NULL;
     }
-    if (lock_file(fd, true, path, e) < 0) {
+    if (blkcreate_lock(fd, true, path, e) < 0) {
         close(fd);
         return NULL;
     }
@@ -335,7 +203,7 @@ static struct blkoverlay *open_named(const char *path, const struct overlay_base
 static struct blkoverlay *open_anonymous(const char *base_path, const struct overlay_base *b,
                                          uint64_t size, struct err *e)
 {
-    int fd = anonymous_file(base_path, e);
+    int fd = blkcreate_anonymous(base_path, e);
 
     return fd < 0 ? NULL : blkoverlay_create(fd, b, size ? size : b->size_bytes, false, e);
 }
@@ -354,7 +222,7 @@ static int open_overlay(struct blkfile *f, const struct disk_config *c, struct e
                        (unsigned long long)b.size_bytes);
     if (c->size_bytes > OVERLAY_MAX_BYTES)
         return err_set(e, EFBIG, "an overlay has at most 16 TiB; give a smaller size");
-    r = c->size_bytes ? check_size(c->path, c->size_bytes, e) : 0;
+    r = c->size_bytes ? blkcreate_check_size(c->path, c->size_bytes, e) : 0;
     if (r < 0)
         return r;
     f->overlay = c->overlay_path ? open_named(c->overlay_path, &b, c->size_bytes, e)

@@ -47,7 +47,7 @@ want="$(head -c 1M "$TMPDIR/raw" | md5sum | cut -c1-32)"
 say a_backing_file_shows_through "$([ "$(sum 1)" = "$want" ] && [ "$(sum 2)" = "$want" ] && echo true || echo false)" "$said"
 # a second writer is refused, by QEMU's own locks
 if timeout 60 ./ruche run --accel soft --headless --disk "$TMPDIR/top.qcow2" hello >"$TMPDIR/second" 2>&1 </dev/null; then second=false; else second=true; fi
-say a_second_writer_is_refused "$([ $second = true ] && grep -q 'Is another process using the image' "$TMPDIR/second" && echo true || echo false)" "$(cat "$TMPDIR/second")"
+say a_second_writer_is_refused "$([ $second = true ] && grep -q 'is in use by another guest or program' "$TMPDIR/second" && echo true || echo false)" "$(cat "$TMPDIR/second")"
 
 ask "head -c 1m /dev/urandom >/tmp/x; for d in vda vdb; do dd if=/tmp/x of=/dev/\$d bs=64k seek=16 conv=fsync; done; md5sum /tmp/x"
 written="$(sum 1)"
