@@ -139,9 +139,7 @@ fuzz: fuzzers ## run each fuzzer for FUZZ_SECONDS (60)
 bench: ## measure, side by side with peers, and print ratios
 	scripts/deps build bench
 	$(MAKE) --no-print-directory all guests bench-programs
-	scripts/bench
-	scripts/bench sched
-	scripts/bench console
+	scripts/bench all
 
 bench-cpu: ## the software CPU beside QEMU's TCG and the processor itself
 	scripts/deps build bench
@@ -153,7 +151,7 @@ build/bench/cpubench: tests/bench/cpubench.c
 	@mkdir -p $(@D)
 	musl-gcc -O2 -Wall -Wextra -static -o $@ $<
 
-bench-programs: build/bench/io_loop.bin build/bench/bare_kvm build/bench/blkbench
+bench-programs: build/bench/io_loop.bin build/bench/bare_kvm build/bench/blkbench build/bench/netbench
 
 build/bench/io_loop.bin: tests/bench/io_loop.S
 	@mkdir -p $(@D)
@@ -163,9 +161,9 @@ build/bench/bare_kvm: tests/bench/bare_kvm.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -o $@ $<
 
-build/bench/blkbench: tests/bench/blkbench.c
+build/bench/blkbench build/bench/netbench: build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	musl-gcc -O2 -Wall -static -o $@ $<
+	musl-gcc -O2 -Wall -Wextra -static -o $@ $<
 
 INSTALL_TO := $(DESTDIR)$(PREFIX)
 

@@ -63,7 +63,7 @@ write_and_kill() { # ROUND
     local command='' d victims="$pid"
     for d in "${disks[@]}"; do command="$command flusher /dev/$d $(($1 * 1000000)) & "; done
     ctl send a "$command\\n" >/dev/null
-    ctl expect a "flushed /dev/${disks[-1]} " 60 >/dev/null
+    for d in "${disks[@]}"; do ctl expect a "flushed /dev/$d " 60 >/dev/null; done
     sleep "$((RANDOM % 2)).$(printf %03d $((RANDOM % 1000)))"
     [ $(($1 % 2)) = 1 ] || victims="$pid $(helpers | tr '\n' ' ')"
     # shellcheck disable=SC2086
