@@ -4,8 +4,6 @@
  */
 #include "devices/blkqcow2.h"
 
-#include "core/fence.h"
-
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -240,7 +238,7 @@ static int open_image(struct image *m, const char *path, const char *above, stru
                        "qemu-img rebase -u -F FORMAT -b FILE %s", above, path, above);
     if (m->fd < 0 && above)
         return err_set(e, errno, "%s is based on %s, which cannot be opened: %s%s", above, path, strerror(errno),
-                       errno == EACCES || errno == EPERM ? fence_hint(path, FENCE_READ) : "");
+                       errno == EACCES || errno == EPERM ? "; is it below a directory given by --allow, or in that of the image?" : "");
     if (m->fd < 0 || fstat(m->fd, &st) < 0)
         return err_set(e, errno, "%s cannot be opened: %s", path, strerror(errno));
     m->bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : UINT64_MAX; /* a block device is as large as it is */
