@@ -15,7 +15,15 @@ small="$TMPDIR/small" lab="$TMPDIR/lab.yaml" socket="$TMPDIR/socket"
 mkdir "$small"
 mount -t tmpfs -o size=3m ruche-test "$small"
 head -c 6M /dev/zero >"$TMPDIR/base.img"
-# vda: a sparse raw file; vdb: an overlay, both on what is too small for them.
+# vda: a sparse raw file; vdb: an overlay; vdc: a qcow2 image, all on what is too small for them.
+disks='vda vdb' qcow2=''
+if command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null; then
+    qemu-img create -q -f qcow2 "$small/image.qcow2" 6M
+    disks='vda vdb vdc' qcow2="
+      - {path: $small/image.qcow2}"
+else
+    echo "skip full_disk_qcow2 - qemu-nbd and qemu-img are not installed (package qemu-utils)"
+fi
 cat >"$lab" <<LAB
 name: full
 guests:
@@ -24,12 +32,9 @@ guests:
     memory: 128M
     disks:
       - {path: $small/raw.img, size: 6M}
-      - {base: $TMPDIR/base.img, overlay: $small/over.img}
+      - {base: $TMPDIR/base.img, overlay: $small/over.img}$qcow2
 LAB
-say() { # CASE TRUE-OR-FALSE DETAIL
-    if [ "$2" = true ]; then echo "ok $1"; else printf 'not ok %s\n%s\n' "$1" "$3"; fi
-}
-ctl() { ./ruche ctl --socket "$socket" "$@"; }
+. tests/lib/guest.sh
 is() { # STATE: within 20 s
     for _ in $(seq 200); do
         if ctl list | grep -qE "^ *[0-9]+ +a +$1"; then echo true; return; fi
@@ -40,15 +45,12 @@ is() { # STATE: within 20 s
 fill() { # DISK: the guest writes all of it, and says how that ended
     ctl send a "dd if=/dev/urandom of=/tmp/x bs=64k count=96 2>/dev/null; dd if=/tmp/x of=/dev/$1 bs=64k conv=fsync; echo EN''D.$1.\$?; md5sum /tmp/x; rm /tmp/x\\n" >/dev/null
 }
-./ruche --accel soft --headless --socket "$socket" "$lab" 2>"$TMPDIR/err" &
-pid=$!
 trap 'kill -9 $pid 2>/dev/null || :; umount -l "$small"' EXIT
-for _ in $(seq 100); do ctl list >/dev/null 2>&1 && break; sleep 0.1; done
-ctl expect a '# $' 90 >/dev/null
-ctl log a "$TMPDIR/log" >/dev/null
+start
 
-for disk in vda vdb; do
-    case $disk in vda) kind=raw ;; *) kind=overlay ;; esac
+sums=''
+for disk in $disks; do
+    case $disk in vda) kind=raw ;; vdb) kind=overlay ;; *) kind=qcow2 ;; esac
     fill $disk
     said="$(is paused)"
     say a_full_host_disk_pauses_a_guest_on_$kind "$said" "$(ctl list)"
@@ -62,14 +64,21 @@ for disk in vda vdb; do
     say with_room_${kind}_it_ends_without_an_error "$ended" "$(tail -5 "$TMPDIR/log")"
     stats="$(ctl --json stats)"
     say no_error_was_shown_to_the_guest_$kind "$(printf '%s' "$stats" | grep -q '"errors": *[1-9]' && echo false || echo true)" "$stats"
-    if [ $kind = raw ]; then
-        ctl expect a '[0-9a-f]{32}' 10 >/dev/null || :
-        for _ in $(seq 50); do tr -d '\r' <"$TMPDIR/log" | grep -qE '^[0-9a-f]{32}' && break; sleep 0.1; done
-        sum="$(tr -d '\r' <"$TMPDIR/log" | grep -oE '^[0-9a-f]{32}' | tail -n 1)"
-        say all_of_it_is_in_the_file "$([ "$sum" = "$(md5sum <"$small/raw.img" | cut -c1-32)" ] && echo true || echo false)" "$sum"
-        used=$(df -m --output=used "$small" | tail -n 1)
-        mount -o "remount,size=$((used + 2))m" "$small"
-    fi
+    for _ in $(seq 50); do tr -d '\r' <"$TMPDIR/log" | grep -A1 "^END.$disk.0" | grep -qE '^[0-9a-f]{32}' && break; sleep 0.1; done
+    sums="$sums $disk:$(tr -d '\r' <"$TMPDIR/log" | grep -oE '^[0-9a-f]{32}' | tail -n 1)"
+    used=$(df -m --output=used "$small" | tail -n 1)
+    mount -o "remount,size=$((used + 2))m" "$small"
 done
+mount -o remount,size=64m "$small"
 ctl stop a >/dev/null || :
 wait "$pid" || :
+holds() { # DISK FILE: it is what the guest wrote there
+    case " $sums " in *" $1:$(head -c 6M "$2" | md5sum | cut -c1-32) "*) echo true ;; *) echo false ;; esac
+}
+say all_of_it_is_in_the_file "$(holds vda "$small/raw.img")" "$sums"
+if [ -n "$qcow2" ]; then
+    said="$(qemu-img check "$small/image.qcow2" 2>&1)" && ok=true || ok=false
+    say the_qcow2_image_is_sound $ok "$said"
+    qemu-img convert -O raw "$small/image.qcow2" "$TMPDIR/out.raw"
+    say all_of_it_is_in_the_qcow2_image "$(holds vdc "$TMPDIR/out.raw")" "$sums"
+fi
