@@ -11,10 +11,7 @@ guests:
   a: {image: debian, memory: 256M, mergeable: true}
 LAB
 
-say() { # CASE TRUE-OR-FALSE DETAIL
-    if [ "$2" = true ]; then echo "ok $1"; else printf 'not ok %s\n%s\n' "$1" "$3"; fi
-}
-ctl() { ./ruche ctl --socket "$socket" "$@"; }
+. tests/lib/guest.sh
 figure() { # PYTHON: of `s`, the statistics of a; in MiB where they are bytes
     ctl --json stats | python3 -c "import json, sys
 r = json.load(sys.stdin); r = r.get('result', r)
@@ -35,12 +32,8 @@ guest_kib() { # FIELD of the guest's /proc/meminfo
     tr -d '\r' <"$TMPDIR/log" | sed -n "s/.*END\.$1\.\([0-9]*\)\..*/\1/p" | tail -n 1
 }
 
-./ruche --accel soft --headless --socket "$socket" "$lab" 2>"$TMPDIR/err" &
-pid=$!
 trap 'kill -9 $pid 2>/dev/null || :' EXIT
-for _ in $(seq 100); do ctl list >/dev/null 2>&1 && break; sleep 0.1; done
-ctl expect a '# $' 90 >/dev/null
-ctl log a "$TMPDIR/log" >/dev/null
+start
 
 # A file of 96 MiB in the guest's memory, then gone: free page reporting gives it back.
 ctl send a "dd if=/dev/zero of=/tmp/x bs=1M count=96 2>/dev/null; echo EN''D.filled\\n" >/dev/null
