@@ -324,6 +324,23 @@ static void to_16(void)
     pm32_t16.ds = pm32_t16.es = pm32_t16.ss = SEL_DATA16;
 }
 
+CODE(through_gate, ".code32\n lcall $0x70, $0\n ud2"); /* PM32_SEG */
+
+/* At CPL 3, through a call gate to a stack that its segment has no room for; #SS has a task. */
+static void no_room(void)
+{
+    u32 to = (u32)(u64)pm32_then_ud;
+
+    ring3();
+    memcpy((void *)PM32_CODE, through_gate, CODE_LEN(through_gate));
+    pm32_a.eip = PM32_CODE;
+    pm32_a.ss0 = PM32_LDT;
+    pm32_a.esp0 = 0x1000;
+    pm32_gdt[PM32_LDT / 8] = pm32_desc(0, 0xf, 0x93, 4);
+    pm32_gdt[PM32_SEG / 8] = (to & 0xffff) | (u64)SEL_CODE32 << 16 | 0xecull << 40 | (u64)(to >> 16) << 48;
+    pm32_gate(VEC_SS, PM32_MAIN, 0, 0x85);
+}
+
 static void the_rest(void)
 {
     const struct pm32_rec *r = go(pm32_call, PM32_A, with_ldt);
@@ -338,6 +355,13 @@ static void the_rest(void)
                              mmio16(0x7002) == 0x7f00 && mmio16(0x7004) == PM32_16);
     check("task.16_bit_links", pm32_t16.link == PM32_MAIN && mmio16(0x7006) & NT);
     check_eq("task.16_bit_saves_next_ip", pm32_t16.ip, PM32_CODE + CODE_LEN(code16));
+    if (under_tcg()) {
+        skip("task.call_gate_stack_limit", "TCG checks no limits");
+    } else {
+        r = go(pm32_jmp, PM32_A, no_room);
+        check("task.call_gate_stack_limit", r->vec == PM32_NONE && r->tr == PM32_MAIN && r->eip == PM32_LDT &&
+                                                pm32_a.eip == PM32_CODE);
+    }
 }
 
 void test_task(void)

@@ -212,7 +212,7 @@ static int gate_inward(struct scpu *c, const struct x86_seg *cs, const struct ga
     struct x86_seg ss;
     uint64_t old_sp = RSP, v[31], lin;
     uint16_t old_ss = c->seg[X86_SS].sel, old_cs = c->seg[X86_CS].sel;
-    uint32_t esp;
+    uint32_t esp, at;
     unsigned k = 0, total;
     uint8_t frame[35 * 4];
 
@@ -232,7 +232,10 @@ static int gate_inward(struct scpu *c, const struct x86_seg *cs, const struct ga
     PUT(old_ss);
 #undef PUT
     esp -= total;
-    lin = (uint32_t)(ss.base + (ss.attr & X86_SEG_DB ? esp : (uint16_t)esp));
+    at = ss.attr & X86_SEG_DB ? esp : (uint16_t)esp;
+    if (at > ss.limit && !(ss.attr & 4))
+        return exc_raise_err(c, VEC_SS, ss.sel & ~3u);
+    lin = (uint32_t)(ss.base + at);
     if (mmu_write_sys(c, lin, frame, total) < 0)
         return -1;
     c->seg[X86_SS] = ss;
