@@ -48,6 +48,7 @@ static const char *const tcg_gaps[] = {
     "debug.general_detect_clears_gd", "debug.general_detect_dr6", "fpu.stack_underflow",
     "task.gate_to_ldt", "task.cs_absent", "task.cs_data",
     "task.cs_level", "task.ss_absent", "task.ss_null", "task.ss_level", "task.ldt_data", "task.trap_flag",
+    "task.trap_flag_by_gate",
     "task.clears_local_breakpoints", "paging.gp_leaves_cr2", "strings.insw_fault_commits",
     "fpu.xm_zero_divide", "fpu.mxcsr_reserved", "fpu.mmx_sets_exponent",
 };

@@ -255,6 +255,12 @@ static void trapped(void)
     then_stop();
 }
 
+static void trapped_by_int(void)
+{
+    trapped();
+    gate_int();
+}
+
 static void new_state(void)
 {
     const struct pm32_rec *r;
@@ -274,6 +280,8 @@ static void new_state(void)
     check("task.user", r->vec == VEC_GP && r->tr == PM32_A && (r->cs & 3) == 3); /* reads CR0 */
     r = go(pm32_call, PM32_A, trapped);
     check("task.trap_flag", r->vec == VEC_DB && r->dr6 & BT && r->eip == (u32)(u64)pm32_task && !pm32_seen.count);
+    r = go(pm32_int, 0, trapped_by_int);
+    check("task.trap_flag_by_gate", r->vec == VEC_DB && r->dr6 & BT && r->eip == (u32)(u64)pm32_task && !pm32_seen.count);
 }
 
 /* ---- LDT, CR3, DR7, 16-bit ---- */

@@ -336,12 +336,8 @@ void exc_deliver(struct scpu *c)
         scpu_count(c, page_faults, page_fault(&e));
         if (e.kind == EXC_FAULT && e.has_err && !(c->cr0 & CR0_PE))
             e.has_err = false;
-        if (deliver(c, &e) == 0) {
-            if (c->exc.kind == EXC_NONE)
-                return;
-            e = c->exc; /* the debug trap of a task switch */
-            continue;
-        }
+        if (deliver(c, &e) == 0)
+            return;
         next = c->exc;
         if (e.kind == EXC_FAULT && e.vec == VEC_DF) {
             c->exc.kind = EXC_NONE;

@@ -199,7 +199,7 @@ void exc_soft(struct scpu *c, enum exc_kind kind, unsigned vec, uint64_t ret);
 void exc_extern(struct scpu *c, unsigned vec);
 
 /* Delivers c->exc through the IDT: state of the handler's first instruction, or of a nested
- * fault's, or c->shutdown (exc.c). */
+ * fault's, or c->shutdown (exc.c). The debug trap of a task switch may be queued then. */
 void exc_deliver(struct scpu *c);
 
 /* Mode word, TLB view and segment copies after a change of CS, SS, CR0, EFER, EFLAGS.VM/AC/TF. */

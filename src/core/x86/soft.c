@@ -439,8 +439,11 @@ static enum exit_reason run(struct scpu *c)
         if (atomic_load_explicit(&c->exitreq, memory_order_acquire) && serve_requests(c))
             return EXIT_SIGNAL;
         if (c->exc.kind != EXC_NONE || c->intr_check ||
-            atomic_load_explicit(&c->exitreq, memory_order_relaxed) & EXITREQ_NMI)
+            atomic_load_explicit(&c->exitreq, memory_order_relaxed) & EXITREQ_NMI) {
             take_events(c);
+            if (c->exc.kind != EXC_NONE) /* once more, but not where `pause` cannot reach */
+                continue;
+        }
         if (c->shutdown)
             return EXIT_SHUTDOWN;
         if (c->halted)
