@@ -29,10 +29,14 @@
 #define is_breakpoints 18
 #define is_far_calls 19
 #define is_fault_in_rep 20
+#define is_task_switches 21
+#define is_vm86 22
 
 PAGE_DIR = 0x10000
 IDT = 0x11000
 STACK = 0x20000
+TSS1 = 0x30000
+TSS2 = 0x30100
 DATA = 0x400000
 
     .code16
@@ -87,6 +91,15 @@ start32:
     orl $0x80000000, %eax
     movl %eax, %cr0
     cld
+
+    movl $TSS1, %edi
+    movl $0x80, %ecx
+    xorl %eax, %eax
+    rep stosl
+    movl $STACK - 0x1000, TSS1 + 4
+    movl $16, TSS1 + 8
+    movw $0x18, %ax
+    ltr %ax
 
 storm:
 #if IS(page_faults)
@@ -268,6 +281,40 @@ storm_handler:
 storm_handler:
     movl $STACK, %esp
     jmp 1b
+#elif IS(task_switches) /* to and fro, each with the debug trap of the T flag */
+    movl $PAGE_DIR, TSS1 + 0x1c
+    movl $1, TSS1 + 0x64
+    movl $PAGE_DIR, TSS2 + 0x1c
+    movl $2f, TSS2 + 0x20
+    movl $2, TSS2 + 0x24
+    movl $STACK - 0x2000, TSS2 + 0x38
+    movl $16, TSS2 + 0x48
+    movl $8, TSS2 + 0x4c
+    movl $16, TSS2 + 0x50
+    movl $16, TSS2 + 0x54
+    movl $1, TSS2 + 0x64
+1:  lcall $0x20, $0
+    jmp 1b
+2:  iret
+    jmp 2b
+storm_handler:
+    iret
+#elif IS(vm86) /* a monitor that sends the guest back to what it may not do */
+    xorl %eax, %eax
+    pushl %eax
+    pushl %eax
+    pushl %eax
+    pushl %eax
+    pushl %eax
+    pushl $0x7000
+    pushl $0x20002
+    pushl %eax
+    pushl $1f
+    iret
+1:  cli
+storm_handler:
+    addl $4, %esp
+    iret
 #else
 storm_handler:
     iret
@@ -275,7 +322,7 @@ storm_handler:
 
     .align 8
 gdt:
-    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x0000890300000067, 0x0000890301000067
 gdtr:
     .word . - gdt - 1
     .long gdt
