@@ -7,7 +7,7 @@ $(V)/src/core/x86/%.o: override SAN += -fno-sanitize=alignment
 
 # Handlers access guest memory as the guest says; its own races are none of ours (guest_bytes.h). What
 # guards the code cache and who runs is in the other files, which ThreadSanitizer sees.
-$(V)/src/core/x86/h_%.o $(V)/src/core/x86/sse%.o $(V)/src/core/x86/x87%.o $(V)/src/core/x86/fxsave.o $(V)/src/core/x86/mem.o: \
+$(addprefix $(V)/src/core/x86/,h_%.o sse.o sse%.o x87.o x87%.o fxsave.o mem.o): \
 	override SAN += $(if $(findstring tsan,$(V)),-fno-sanitize=thread)
 # All files agree on how a handler passes control on (uop.h), sanitized or not.
 $(V)/src/core/x86/%.o: CPPFLAGS += $(if $(findstring tsan,$(V)),-DSCPU_CALL_LOOP=1 -DSCPU_TSAN_BUILD=1)
