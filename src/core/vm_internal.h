@@ -175,7 +175,7 @@ void vcpu_join(struct vcpu *v);                 /* after ATT_EXIT */
 void vcpu_post(struct vcpu *v, uint32_t bits);  /* any thread */
 void vcpu_clear(struct vcpu *v, uint32_t bits); /* any thread: ends a park */
 void vcpu_handle(void *opaque, struct vexit *x);
-/* Waits until every vCPU is parked or gone. -ETIMEDOUT. */
+/* Waits until every vCPU is parked or gone. -ETIMEDOUT; time in which the host did not run us does not count. */
 int vm_wait_parked(struct vm *vm, unsigned timeout_ms);
 
 /* vm_machine.c: on the job thread */
