@@ -29,7 +29,7 @@ enum script { RUN_FOREVER, TRIPLE_FAULT, HALT_AT_ONCE, STORM, FAIL_RUN, FAIL_NEW
 enum { RESETS = 50 };
 
 static struct {
-    enum script script;
+    _Atomic enum script script; /* a test changes it while vCPUs run */
     _Atomic unsigned vms, vcpus, runs, pauses, resumes, boots, retries;
     const struct board_env *env;
     struct board_env env_copy;
