@@ -189,7 +189,7 @@ static void explain(struct blkqemu *q, const char *path, const char *why, struct
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
         err_set(e, ENOENT, "%s is a qcow2 image, which needs the program qemu-nbd: install the package "
                 "qemu-utils", path);
-    else if (strstr(words, "another process using")) /* Failed to get "write" lock; Is another process using the image? */
+    else if (strstr(words, "another process using")) /* the image? */
         err_set(e, EBUSY, "%s, or an image that it is based on, is in use by another guest or program; stop that one "
                 "first, or use a copy", path);
     else

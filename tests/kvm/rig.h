@@ -118,7 +118,7 @@ static inline void rig_begin(void)
         exit(77);
     }
     rig.loop = loop_new(&e);
-    if (!rig.loop || sandbox_process(&e) < 0) {
+    if (!rig.loop || sandbox_process(&e) < 0 || sandbox_no_capabilities(&e) < 0) {
         printf("not ok rig: %s\n", e.msg);
         exit(1);
     }

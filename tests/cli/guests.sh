@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # timeout: 400
-# in-kvm: --mem 1G
+# in-kvm: --smp 2 --mem 1G
 # Guests at once in one process on real KVM, by the command line alone: two Debian with two vCPUs,
 # hello, and two rogues: one with the attacks that it outlives, again and again, one that tries all of
 # them and may crash on the way. They hurt only themselves.
