@@ -139,6 +139,7 @@ void exec_disasm(struct cmd_run *r);
 void exec_step(struct cmd_run *r);
 void exec_wait(struct cmd_run *r);
 void exec_at(struct cmd_run *r);
+void exec_bind(struct cmd_run *r);
 void exec_undo(struct cmd_run *r);
 void exec_help(struct cmd_run *r);
 void exec_complete(struct cmd_run *r);

@@ -137,11 +137,16 @@ static struct netport *find_link(struct cmd_run *r, const char *text, struct gue
     return NULL;
 }
 
-/* "rate=10000000 delay=0.005 loss=1" */
+/* "rate=10Mbit delay=5ms loss=1%", as the command takes it. */
 static const char *limits_text(char out[96], const struct link_limits *l)
 {
-    snprintf(out, 96, "rate=%llu delay=%gms loss=%g%%", (unsigned long long)l->rate_bits, (double)l->delay_ns / 1e6,
-             l->loss_ppm / 1e4);
+    double rate = (double)l->rate_bits;
+    const char *unit = rate >= 1e9 ? "G" : rate >= 1e6 ? "M" : "k";
+    char text[32] = "none";
+
+    if (l->rate_bits)
+        snprintf(text, sizeof text, "%.10g%sbit", rate / (rate >= 1e9 ? 1e9 : rate >= 1e6 ? 1e6 : 1e3), unit);
+    snprintf(out, 96, "rate=%s delay=%gms loss=%g%%", text, (double)l->delay_ns / 1e6, l->loss_ppm / 1e4);
     return out;
 }
 

@@ -281,6 +281,22 @@ static bool set_ui(struct cmd_run *r, const char *key, const char *value, struct
     return false;
 }
 
+void exec_bind(struct cmd_run *r)
+{
+    const char *key = r->p.arg[0];
+    char *line = r->p.nrest ? cmd_rest_line(&r->p) : NULL;
+    bool off = line && strcmp(line, "off") == 0;
+    struct err e;
+
+    if (line && !off && cmd_check(line, &e) < 0)
+        cmd_usage_error(r, "%s", e.msg);
+    else if (session_view_bind(r->session, key, off ? "" : line, &r->out, &e) < 0)
+        cmd_fail(r, "%s", e.msg);
+    else
+        cmd_done(r, CMD_DONE);
+    free(line);
+}
+
 void exec_set(struct cmd_run *r)
 {
     const char *key = r->p.arg[0], *value = r->p.arg[1];

@@ -214,6 +214,13 @@ static const struct cmd table[] = {
              "planned. `at cancel` forgets all of it.",
      .args = {{"TIME", ARG_WORD, true, false, "cancel"}, {"COMMAND", ARG_LINE, true, false, NULL}}},
 
+    {.name = "bind", .exec = exec_bind, .flags = CMD_LOOKS,
+     .help = "give a key of the console a command",
+     .more = "KEY is one character; in COMMAND `%` stands for the selected guest, or the tagged ones: `bind X exits %`.\n"
+             "It goes before what the key does else, in the table and the detail view. `bind KEY off` takes it\n"
+             "back, `bind` lists. `set save yes` keeps it in the settings file, which may have such lines, too.",
+     .args = {{"KEY", ARG_WORD, true, false, NULL}, {"COMMAND", ARG_LINE, true, false, "off"}}},
+
     {.name = "set", .exec = exec_set, .flags = CMD_LOOKS,
      .help = "show or change a setting",
      .more = "interval SECONDS: between samples of statistics; overcommit yes|no: may guests have more memory than\n"

@@ -289,6 +289,13 @@ bool session_view_replay(struct session *s, const char *path, double speed, stru
     return s->views.replay && s->views.replay(s->views.opaque, path, speed, run);
 }
 
+int session_view_bind(struct session *s, const char *key, const char *line, struct text *out, struct err *e)
+{
+    if (!s->views.bind)
+        return err_set(e, ENOTTY, "only the full-screen console has keys");
+    return s->views.bind(s->views.opaque, key, line, out, e);
+}
+
 /* Settings and figures. */
 
 struct loop *session_loop(struct session *s)

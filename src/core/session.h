@@ -167,11 +167,14 @@ int session_attach(struct session *s, struct guest *g, enum board_console c, str
 struct session_views {
     bool (*watch)(void *opaque, struct guest *g, enum board_console c, struct cmd_run *run);
     bool (*replay)(void *opaque, const char *path, double speed, struct cmd_run *run);
+    /* A key gets a command ("": takes back what it had; NULL: tells); all keys if `key` is NULL. */
+    int (*bind)(void *opaque, const char *key, const char *line, struct text *out, struct err *e);
     void *opaque;
 };
 void session_set_views(struct session *s, const struct session_views *v); /* NULL: none */
 bool session_view_watch(struct session *s, struct guest *g, enum board_console c, struct cmd_run *run);
 bool session_view_replay(struct session *s, const char *path, double speed, struct cmd_run *run);
+int session_view_bind(struct session *s, const char *key, const char *line, struct text *out, struct err *e);
 
 /* The user interface's own settings, for `set`. Ends with a NULL key; lives as long as it is set. */
 struct session_setting {

@@ -77,7 +77,7 @@ enum vm_state vm_state(const struct vm *vm);
 bool vm_busy(const struct vm *vm); /* a life-cycle request has not ended yet */
 const struct accel_ops *vm_accel(const struct vm *vm);
 const char *vm_reason(const struct vm *vm);    /* why it stopped or crashed, "" if not known */
-const char *vm_boot_note(const struct vm *vm); /* see boot_image_note, "" before start */
+const char *vm_boot_note(const struct vm *vm); /* protocol, and boot_image_note; "" before start */
 int vm_exit_code(const struct vm *vm);         /* port 0xf4, or -1 */
 uint64_t vm_uptime_ns(const struct vm *vm);    /* guest time since start; stands still when paused */
 

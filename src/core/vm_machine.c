@@ -414,7 +414,8 @@ int machine_start(struct vm *vm, struct err *e)
         machine_stop(vm);
         return rc;
     }
-    snprintf(vm->boot_note, sizeof vm->boot_note, "%s", boot_image_note(vm->image));
+    snprintf(vm->boot_note, sizeof vm->boot_note, "%s%s%s", boot_protocol_name(boot_image_protocol(vm->image)),
+             boot_image_note(vm->image)[0] ? ": " : "", boot_image_note(vm->image));
     unpark(vm, ATT_PAUSE);
     return 0;
 }

@@ -229,6 +229,8 @@ struct view *help_new(struct ui *u, const struct view_ops *of)
 
     snprintf(title, sizeof title, "keys: %s", of->name);
     o = overlay_new(u, title);
+    if (!of->full)
+        bind_list(u, &t, "%-22s:%s\n");
     add_keys(&t, of->keys);
     text_puts(&t, "\n");
     add_keys(&t, keys_common);
@@ -278,7 +280,6 @@ static void explain_field(struct overlay *o, const struct field *f, struct text 
 
 static void explain_figure(struct overlay *o, const struct figure *f, struct text *t)
 {
-    bool of_guest = strcmp(f->where, "host bar") != 0 || strcmp(f->title, "entitled, got") == 0;
     struct row *r = table_selected(o->v.ui->table);
     char now[FIGURE_TEXT] = "";
     struct text line = {0};
@@ -287,10 +288,10 @@ static void explain_figure(struct overlay *o, const struct figure *f, struct tex
     wrap(t, "what", f->what, 66);
     wrap(t, "formula", f->formula, 66);
     wrap(t, "source", f->source, 66);
-    if (of_guest && !r)
+    if (f->of_guest && !r)
         return;
     f->now(o->v.ui, r, now);
-    text_printf(&line, "%s%s%s", of_guest ? r->name : "", of_guest ? ": " : "", now[0] ? now : "–");
+    text_printf(&line, "%s%s%s", f->of_guest ? r->name : "", f->of_guest ? ": " : "", now[0] ? now : "–");
     wrap(t, "now", text_str(&line), 66);
     text_free(&line);
 }

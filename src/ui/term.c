@@ -21,7 +21,7 @@ static struct {
     int exit_fd, exit_err; /* where exit_sequence goes; what stderr was */
     char exit_sequence[256];
     volatile sig_atomic_t exit_len;
-    char stack[16384]; /* for the handlers: the crash may be a full stack */
+    _Alignas(16) char stack[16384]; /* for the handlers: the crash may be a full stack */
 } the_term = {.out = -1};
 
 /* Attributes, cursor, keypad, bracketed paste, mouse: all that a guest may have left behind. */

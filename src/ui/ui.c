@@ -322,7 +322,7 @@ static void on_key(struct ui *u, const struct key *k, const struct mouse *m)
         return; /* drawing now would delay what the guest answers by a frame */
     } else if (!k->special && k->code == CTRL_Z) {
         screen_suspend();
-    } else if (!u->top->ops->key(u->top, k)) {
+    } else if (!bind_key(u, k) && !u->top->ops->key(u->top, k)) {
         common_key(u, k);
     }
     ui_redraw(u);
@@ -478,6 +478,7 @@ void ui_free(struct ui *u)
     u->closing = true;
     ui_attach_fini(u);
     ui_settings_fini(u);
+    bind_fini(u);
     session_unlisten(u->session, u);
     ui_runs_fini(u);
     cmdline_fini();

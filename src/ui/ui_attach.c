@@ -90,7 +90,7 @@ void ui_grid(struct ui *u)
 
 void ui_attach_init(struct ui *u)
 {
-    const struct session_views views = {.watch = on_watch, .replay = on_replay, .opaque = u};
+    const struct session_views views = {.watch = on_watch, .replay = on_replay, .bind = bind_command, .opaque = u};
 
     session_set_attach(u->session, on_attach, u);
     session_set_views(u->session, &views);

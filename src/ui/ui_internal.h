@@ -45,6 +45,7 @@ struct ui {
     bool message_bad;
     uint64_t message_ns;
     unsigned scroll_back; /* ticks that the graphs look back */
+    char *bound[128];     /* by key: a command, NULL: what it does by itself */
 };
 
 /* ui.c */
@@ -66,6 +67,12 @@ void ui_runs_fini(struct ui *u);
 /* ui_settings.c: `set theme light`, the file that keeps them. */
 void ui_settings_init(struct ui *u);
 void ui_settings_fini(struct ui *u);
+
+/* bind.c: keys that were given a command. */
+int bind_command(void *ui, const char *key, const char *line, struct text *out, struct err *e); /* session_views.bind */
+bool bind_key(struct ui *u, const struct key *k); /* true: it had one, which was run */
+void bind_list(const struct ui *u, struct text *out, const char *format); /* format of a key and its command */
+void bind_fini(struct ui *u);
 
 /* hostbar.c: the rows at the top. */
 int hostbar_rows(const struct ui *u, int lines);
@@ -114,6 +121,7 @@ enum { FIGURE_TEXT = 160 };
 struct figure {
     const char *where, *title, *what, *formula, *source; /* where: "host bar", "detail" */
     void (*now)(struct ui *u, struct row *r, char *out); /* FIGURE_TEXT bytes; r: the selected guest's */
+    bool of_guest;                                       /* it is a figure of that guest */
 };
 const struct figure *figure_at(int i); /* NULL past the end */
 int figure_count(void);

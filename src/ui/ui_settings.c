@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * ui_settings: how the console looks, as settings of `set`, and the file that keeps them:
- * $XDG_CONFIG_HOME/ruche/rc, lines of the same `set` commands; `:set save yes` writes it.
+ * $XDG_CONFIG_HOME/ruche/rc, lines of the same `set` and `bind` commands; `:set save yes` writes it.
  */
 #include "ui/ui_internal.h"
 
@@ -138,6 +138,7 @@ static bool rc_path(char path[PATH_MAX])
 static int save(struct ui *u, struct err *e)
 {
     char path[PATH_MAX], v[64];
+    struct text bound = {0};
     FILE *f;
 
     if (!rc_path(path))
@@ -153,10 +154,27 @@ static int save(struct ui *u, struct err *e)
     for (const struct session_setting *s = settings; s->key; s++)
         if (strcmp(s->key, "save") != 0)
             fprintf(f, "set %s %s\n", s->key, s->get(u, v));
+    bind_list(u, &bound, "bind %s %s\n");
+    fputs(text_str(&bound), f);
+    text_free(&bound);
     if (fclose(f) != 0)
         return err_set(e, errno, "`%.100s` cannot be written: %s", path, strerror(errno));
     ui_say(u, false, "written to %s", path);
     return 0;
+}
+
+/* What follows `bind`. */
+static int apply_bind(struct ui *u, char *line, struct err *e)
+{
+    char *save_, *key = strtok_r(line, " \t\n", &save_), *command = strtok_r(NULL, "\n", &save_);
+    struct text none = {0};
+
+    if (!key || !command)
+        return err_set(e, EINVAL, "`bind` needs a key and a command");
+    command += strspn(command, " \t");
+    if (cmd_check(command, e) < 0)
+        return -EINVAL;
+    return bind_command(u, key, command, &none, e);
 }
 
 static void apply(struct ui *u, char *line, const char *path, unsigned number)
@@ -165,6 +183,8 @@ static void apply(struct ui *u, char *line, const char *path, unsigned number)
     struct err e = {0};
 
     if (line[strspn(line, " \t\n")] == '\0' || line[0] == '#')
+        return;
+    if (strncmp(line, "bind ", 5) == 0 && apply_bind(u, line + 5, &e) == 0)
         return;
     if (sscanf(line, "set %31s %255s", key, value) == 2)
         for (const struct session_setting *s = settings; s->key; s++)

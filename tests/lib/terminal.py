@@ -33,7 +33,8 @@ class Terminal(Instance):
     def start(self, command, errors):
         env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLORFGBG", "COLUMNS", "LINES", "TMUX")}
         env |= {"HOME": self.dir, "XDG_STATE_HOME": self.dir, "XDG_CONFIG_HOME": self.dir, "XDG_RUNTIME_DIR": self.dir, **self.env}
-        return subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=errors, env=env, start_new_session=True,
+        command[0] = os.path.abspath(command[0])
+        return subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=errors, env=env, cwd=self.dir, start_new_session=True,
                                 preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 
     def read(self):

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
 from instance import Instance, Refused  # noqa: E402
 
 BINARY = os.environ.setdefault("RUCHE", "build/asan/ruche")
-REPORT = re.compile(r"(ERROR|WARNING): \w*Sanitizer|runtime error:|SUMMARY: \w*Sanitizer")
+REPORT = re.compile(r"(ERROR|WARNING): \w*Sanitizer|runtime error:|SUMMARY: \w*Sanitizer|Sanitizer: CHECK failed")
 BOOT_S = 900
 DEBIAN = """
 name: sanitize
