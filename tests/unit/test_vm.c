@@ -332,6 +332,18 @@ void boot_close(struct boot_image *b)
     free(b);
 }
 
+enum boot_protocol boot_image_protocol(const struct boot_image *b)
+{
+    (void)b;
+    return 0;
+}
+
+const char *boot_protocol_name(enum boot_protocol p)
+{
+    (void)p;
+    return "a protocol";
+}
+
 const char *boot_image_note(const struct boot_image *b)
 {
     (void)b;
