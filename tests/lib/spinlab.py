@@ -4,6 +4,7 @@
 What they got is taken three times: from Ruche's figures, from the guests' own counters of work (which
 know nothing of Ruche) and from the kernel's clocks of their threads (which know nothing of either).
 """
+import json
 import os
 import time
 
@@ -68,15 +69,15 @@ class Measured:
 
 
 class SpinLab(Instance):
-    """guests: a list of what guest() makes; they are called g0, g1 ..."""
+    """guests: a list of what guest() makes; they are called g0, g1 ... `more`: lines for the lab's file."""
 
-    def __init__(self, guests, cpus=1, accel=None, sched="auto"):
+    def __init__(self, guests, cpus=1, accel=None, sched="auto", more=""):
         self.guests, self.cpus = guests, cpus
         self.names = [f"g{i}" for i in range(len(guests))]
         self.pages = None
-        text = f'name: division\nhost: {{cpus: "0-{cpus - 1}", sched: {sched}}}\nguests:\n'
+        text = f'name: division\nhost: {{cpus: "0-{cpus - 1}", sched: {sched}}}\n{more}guests:\n'
         for i, (name, g) in enumerate(zip(self.names, guests)):
-            keys = ", ".join(f'{k}: "{v}"' for k, v in {**g, "memory": f"{16 + i}M"}.items() if k != "wants")
+            keys = ", ".join(f"{k}: {json.dumps(v)}" for k, v in {"memory": f"{16 + i}M", **g}.items() if k != "wants")
             text += f"  {name}: {{{keys}}}\n"
         super().__init__(text, accel or os.environ.get("ACCEL", "soft"))
 
