@@ -16,7 +16,41 @@ class Refused(Exception):
     pass
 
 
-class Instance:
+class Control:
+    """A connection to an instance; each thread needs one of its own."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
+        self.socket.settimeout(150)
+        self.lines = self.socket.makefile("r", encoding="utf-8")
+
+    def ask(self, *words, as_json=False):
+        """The text of a command's answer, or its JSON."""
+        self.socket.sendall(json.dumps({"args": words, "json": as_json}).encode() + b"\n")
+        text, result, error = "", None, ""
+        while True:
+            line = self.lines.readline()
+            if not line:
+                raise Refused(f"the instance ended at `{' '.join(words)}`")
+            answer = json.loads(line)
+            text += answer.get("output", "")
+            result = answer.get("result", result)
+            error = answer.get("error", error)
+            if answer.get("status", 0):
+                raise Refused(" ".join(words) + ": " + (error or line))
+            if "status" in answer:
+                return result if as_json else text
+
+    def stats(self):
+        return {vm["name"]: vm for vm in self.ask("stats", as_json=True)["vms"]}
+
+
+class Instance(Control):
     OPTIONS = ("--headless",)
 
     def __init__(self, lab, accel="soft"):
@@ -51,37 +85,13 @@ class Instance:
         end = time.monotonic() + seconds
         while True:
             try:
-                self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self.socket.connect(self.path)
+                Control.__init__(self, self.path)
                 break
             except OSError:
-                self.socket.close()
                 if self.process.poll() is not None or time.monotonic() > end:
                     with open(self.file("stderr"), encoding="utf-8", errors="replace") as f:
                         raise Refused("ruche did not start: " + f.read()) from None
                 time.sleep(0.02)
-        self.socket.settimeout(150)
-        self.lines = self.socket.makefile("r", encoding="utf-8")
-
-    def ask(self, *words, as_json=False):
-        """The text of a command's answer, or its JSON."""
-        self.socket.sendall(json.dumps({"args": words, "json": as_json}).encode() + b"\n")
-        text, result, error = "", None, ""
-        while True:
-            line = self.lines.readline()
-            if not line:
-                raise Refused(f"the instance ended at `{' '.join(words)}`")
-            answer = json.loads(line)
-            text += answer.get("output", "")
-            result = answer.get("result", result)
-            error = answer.get("error", error)
-            if answer.get("status", 0):
-                raise Refused(" ".join(words) + ": " + (error or line))
-            if "status" in answer:
-                return result if as_json else text
-
-    def stats(self):
-        return {vm["name"]: vm for vm in self.ask("stats", as_json=True)["vms"]}
 
     def until(self, condition, seconds, what):
         end = time.monotonic() + seconds
