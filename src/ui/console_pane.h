@@ -15,6 +15,7 @@ struct pane {
     struct console_view *owner;
     struct guest_term *term;
     struct area area;  /* of its cells, in the last frame */
+    unsigned answers;  /* changes that are shown at once, since a key was typed */
     bool scrolling;    /* looks at what scrolled off */
     uint64_t top;      /* then: the line at its top, counted from the guest's first */
     int found;         /* row that a search has found, counted as `top`; -1: none */

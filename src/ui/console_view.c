@@ -12,11 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLE_NS = 150000000, WHEEL_LINES = 3 };
+enum { SETTLE_NS = 150000000, WHEEL_LINES = 3, ANSWERS = 3 };
 
 static void on_changed(void *arg)
 {
-    ui_redraw(((struct pane *)arg)->owner->v.ui);
+    struct pane *p = arg;
+
+    if (p->answers) {
+        p->answers--;
+        ui_redraw_now(p->owner->v.ui);
+    } else {
+        ui_redraw(p->owner->v.ui);
+    }
 }
 
 static void on_typed(void *arg, const char *bytes, size_t len)
@@ -24,6 +31,7 @@ static void on_typed(void *arg, const char *bytes, size_t len)
     struct pane *from = arg;
     struct console_view *c = from->owner;
 
+    from->answers = ANSWERS;
     for (unsigned i = 0; c->broadcast && i < c->n; i++)
         if (c->panes[i] != from)
             guest_term_send(c->panes[i]->term, bytes, len);

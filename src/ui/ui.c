@@ -19,7 +19,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { GAP_NS = 33000000, MIN_ROWS = 10, MIN_COLS = 40, CTRL_L = 12, CTRL_Z = 26, ESCAPE = 27 };
+/* Frames are so far apart, but those that answer a key. */
+enum { GAP_NS = 33000000, KEY_GAP_NS = 4000000, MIN_ROWS = 10, MIN_COLS = 40, CTRL_L = 12, CTRL_Z = 26, ESCAPE = 27 };
 static const uint64_t message_for_ns = 10000000000;
 
 /* What views ask. */
@@ -41,14 +42,25 @@ bool ui_readonly(struct ui *u)
     return u->readonly;
 }
 
-void ui_redraw(struct ui *u)
+static void draw_after(struct ui *u, uint64_t gap_ns)
 {
     uint64_t since = clock_ns(CLOCK_MONOTONIC) - u->drawn_ns;
 
-    if (u->dirty || u->closing)
+    if (u->closing)
         return;
     u->dirty = true;
-    loop_arm_ns(u->draw_timer, since < GAP_NS ? GAP_NS - since : 1);
+    loop_arm_ns(u->draw_timer, since < gap_ns ? gap_ns - since : 1);
+}
+
+void ui_redraw(struct ui *u)
+{
+    if (!u->dirty)
+        draw_after(u, GAP_NS);
+}
+
+void ui_redraw_now(struct ui *u)
+{
+    draw_after(u, KEY_GAP_NS);
 }
 
 void ui_say(struct ui *u, bool bad, const char *fmt, ...)

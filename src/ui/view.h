@@ -62,6 +62,7 @@ void ui_push(struct ui *u, struct view *v); /* on top, with the focus; owned by 
 void ui_pop(struct ui *u, struct view *v);  /* frees it (in the next turn of the loop) */
 bool ui_readonly(struct ui *u);             /* nothing here may change a guest, the session, a file */
 void ui_redraw(struct ui *u);               /* soon */
+void ui_redraw_now(struct ui *u);           /* it answers a key: sooner */
 void ui_say(struct ui *u, bool bad, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ui_run(struct ui *u, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* a command */
 struct guest *ui_selected(struct ui *u);    /* in the table; NULL: none */
