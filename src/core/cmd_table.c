@@ -115,8 +115,8 @@ static const struct cmd table[] = {
     {.name = "console", .alias = "attach", .exec = exec_console,
      .help = "connect the terminal to a guest's serial line",
      .more = "Ctrl-] or F12 detaches; Ctrl-] twice sends one Ctrl-]. In the full-screen console several guests\n"
-             "get a pane each, as with `console all`, and Ctrl-] is followed by d to detach, by ? for more.",
-     .args = {VM_SET},
+             "get a pane each (`console web db`, `console all`), and Ctrl-] is followed by d to detach, by ? for more.",
+     .args = {VM_ALL},
      .opts = {{"--line", "-l", "LINE", "serial0 (default), serial1, virtio or debug"}}},
 
     {.name = "watch", .exec = exec_watch, .flags = CMD_LOOKS,

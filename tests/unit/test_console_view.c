@@ -51,6 +51,11 @@ void ui_redraw(struct ui *u)
     (void)u;
 }
 
+void ui_redraw_now(struct ui *u)
+{
+    (void)u;
+}
+
 void ui_say(struct ui *u, bool bad, const char *fmt, ...)
 {
     va_list ap;
