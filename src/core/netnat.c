@@ -8,11 +8,11 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/sandbox.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <slirp/libslirp.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -218,19 +218,10 @@ static void *nat_thread(void *arg)
 static int start_thread(struct netnat *n, struct err *e)
 {
     char name[16];
-    pthread_attr_t attr;
-    sigset_t all, old;
-    int rc;
+    int rc = thread_start(&n->thread, "the NAT", STACK_BYTES, nat_thread, n, e);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    rc = pthread_create(&n->thread, &attr, nat_thread, n);
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc)
-        return err_set(e, rc, "cannot start a thread for the NAT: %s", strerror(rc));
+    if (rc < 0)
+        return rc;
     n->runs = true;
     snprintf(name, sizeof name, "nat/%.11s", netswitch_name(netport_switch(n->port)));
     pthread_setname_np(n->thread, name);

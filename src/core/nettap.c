@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/sandbox.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,6 @@ out_close:
 
 int nettap_open_lab(struct lab *lab, struct err *e)
 {
-    bool asked = false;
     int rc = 0;
 
     for (unsigned i = 0; i < lab->nnets && rc == 0; i++) {
@@ -116,9 +115,7 @@ int nettap_open_lab(struct lab *lab, struct err *e)
 
         if (!n->tap)
             continue;
-        if (!asked)
-            sandbox_net_admin();
-        asked = true;
+        sandbox_net_admin();
         rc = open_tap(n->tap, &n->tap_fd, e);
         if (rc < 0)
             err_prefix(e, "network %s: ", n->name);
@@ -238,15 +235,10 @@ static void *tap_main(void *arg)
 static int start_thread(struct nettap *t, struct err *e)
 {
     char name[16];
-    pthread_attr_t attr;
-    int rc;
+    int rc = thread_start(&t->thread, "the TAP", STACK_BYTES, tap_main, t, e);
 
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    rc = pthread_create(&t->thread, &attr, tap_main, t);
-    pthread_attr_destroy(&attr);
-    if (rc)
-        return err_set(e, rc, "cannot start a thread for the TAP: %s", strerror(rc));
+    if (rc < 0)
+        return rc;
     t->runs = true;
     snprintf(name, sizeof name, "tap/%.11s", netswitch_name(netport_switch(t->port)));
     pthread_setname_np(t->thread, name);

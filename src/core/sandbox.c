@@ -96,12 +96,12 @@ static int keep_net_admin(bool permitted, bool effective, struct err *e)
         rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
     cap_free(have);
     cap_free(want);
-    return rc ? rc : held == CAP_SET;
+    return rc;
 }
 
-bool sandbox_net_admin(void)
+void sandbox_net_admin(void)
 {
-    return keep_net_admin(true, true, NULL) > 0;
+    keep_net_admin(true, true, NULL);
 }
 
 int sandbox_no_capabilities(struct err *e)
@@ -117,7 +117,6 @@ int sandbox_process(struct err *e)
         prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* refused without CAP_SETPCAP: then nothing is held */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     rc = keep_net_admin(true, false, e);
-    rc = rc > 0 ? 0 : rc;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));
     return rc ? rc : base_filter(e);

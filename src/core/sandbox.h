@@ -18,8 +18,8 @@ struct accel_ioctl;
  * in effect: a lab may name a TAP. 0 or -errno and `e`. */
 int sandbox_process(struct err *e);
 
-/* CAP_NET_ADMIN in effect, if it was held; returns whether it is. Before sandbox_no_capabilities. */
-bool sandbox_net_admin(void);
+/* CAP_NET_ADMIN in effect, if it was held. Before sandbox_no_capabilities. */
+void sandbox_net_admin(void);
 
 /* The last capability goes. Before threads exist. */
 int sandbox_no_capabilities(struct err *e);

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/sandbox.h"
 #include "core/slice.h"
+#include "core/thread.h"
 #include "core/vm_internal.h"
 
 #include <errno.h>
@@ -300,12 +301,22 @@ static bool vcpu_turn(struct vcpu *v)
     return true;
 }
 
+static void take_kicks(void)
+{
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, ACCEL_KICK_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
     struct accel_ioctl io[VCPU_MAX_IOCTLS];
     unsigned n;
 
+    take_kicks();
     thread_tell_tid(&v->tid);
     slice_ask(SLICE_NS);
     n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
@@ -320,7 +331,6 @@ static void *vcpu_main(void *arg)
 int vcpu_start(struct vcpu *v, struct err *e)
 {
     char name[32];
-    pthread_attr_t attr;
     int rc;
 
     v->halted = v->wait_sipi = v->vm->irqchip_user && v->index != 0;
@@ -330,12 +340,10 @@ int vcpu_start(struct vcpu *v, struct err *e)
     v->dead = false;
     v->ticks = ticks_host();
     ledger_init(&v->ledger, LEDGER_PAUSED, clock_mono_ns());
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
-    rc = pthread_create(&v->thread, &attr, vcpu_main, v);
-    pthread_attr_destroy(&attr);
-    if (rc)
-        return err_set(e, rc, "cannot start the thread of vCPU %u: %s", v->index, strerror(rc));
+    snprintf(name, sizeof name, "vCPU %u", v->index);
+    rc = thread_start(&v->thread, name, VCPU_STACK_BYTES, vcpu_main, v, e);
+    if (rc < 0)
+        return rc;
     v->thread_live = true;
     snprintf(name, sizeof name, "%.9s/cpu%u", v->vm->config->name, v->index);
     pthread_setname_np(v->thread, name);

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/sandbox.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -273,15 +274,10 @@ static void *io_main(void *arg)
 static int start_io(struct vm *vm, struct err *e)
 {
     char name[16];
-    pthread_attr_t attr;
-    int rc;
+    int rc = thread_start(&vm->io_thread, "I/O", IO_STACK_BYTES, io_main, vm, e);
 
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, IO_STACK_BYTES);
-    rc = pthread_create(&vm->io_thread, &attr, io_main, vm);
-    pthread_attr_destroy(&attr);
-    if (rc)
-        return err_set(e, rc, "cannot start the I/O thread: %s", strerror(rc));
+    if (rc < 0)
+        return rc;
     vm->io_live = true;
     snprintf(name, sizeof name, "%.11s/io", vm->config->name);
     pthread_setname_np(vm->io_thread, name);

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/loop.h"
+#include "core/thread.h"
 #include "core/vclock.h"
 #include "devices/iov.h"
 
@@ -16,7 +17,6 @@
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -461,26 +461,6 @@ static void *disk_thread(void *arg)
     return NULL;
 }
 
-/* All signals stay blocked: they are meant for other threads. */
-static int start_thread(struct virtio_blk *b, struct err *e)
-{
-    pthread_attr_t attr;
-    sigset_t all, old;
-    int r;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    r = pthread_create(&b->thread, &attr, disk_thread, b);
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r)
-        return err_set(e, r, "cannot start a thread for disk %s: %s", b->vdev.name, strerror(r));
-    b->thread_runs = true;
-    return 0;
-}
-
 static int blk_init(struct virtio_blk *b, const struct virtio_env *env,
                     const struct virtio_blk_opts *o, struct err *e)
 {
@@ -503,7 +483,11 @@ static int blk_init(struct virtio_blk *b, const struct virtio_env *env,
     virtio_blk_limit(b, o->iops, o->bytes_per_s);
     if (blkfile_helper(b->file) && env->helper_started)
         env->helper_started(env->opaque, blkfile_helper(b->file));
-    return b->own_loop ? start_thread(b, e) : 0;
+    if (!b->own_loop)
+        return 0;
+    r = thread_start(&b->thread, b->vdev.name, STACK_BYTES, disk_thread, b, e);
+    b->thread_runs = r == 0;
+    return r;
 }
 
 struct virtio_blk *virtio_blk_new(const struct virtio_env *env, const struct virtio_blk_opts *o,
