@@ -7,7 +7,6 @@ set -u
 cd "$(dirname "$0")/../.."
 . tests/bench/lib.sh
 engine=${ENGINE:-soft} rounds=${ROUNDS:-3} seconds=${SECONDS_EACH:-4}
-case $engine in soft) q="-accel tcg,thread=multi -cpu max" ;; *) q="-accel kvm -cpu host" ;; esac
 work="$(mktemp -d)" pids=''
 trap 'kill $pids 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -29,10 +28,7 @@ run_ruche() {
         --exec "expect c 'netbench ping.*end' 180" --exec quit "$work/lab.yaml" >/dev/null 2>"$work/err"
 }
 qemu() { # NETDEV APPEND
-    # shellcheck disable=SC2086
-    exec qemu-system-x86_64 $q -M pc -m 192 -nodefaults -no-user-config -no-reboot -display none -serial stdio \
-        -kernel build/guests/vmlinuz -initrd build/bench/initrd.gz -append "$2" \
-        -netdev "$1" -device "virtio-net-pci,netdev=n,romfile=,mac=52:54:00:00:00:0$3" </dev/null
+    qemu_with "$engine" 192 "$2" -netdev "$1" -device "virtio-net-pci,netdev=n,romfile=,mac=52:54:00:00:00:0$3"
 }
 run_qemu() {
     rm -f "$work/link"

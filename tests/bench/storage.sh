@@ -8,7 +8,6 @@ set -u
 cd "$(dirname "$0")/../.."
 . tests/bench/lib.sh
 engine=${ENGINE:-soft} rounds=${ROUNDS:-3} mib=${COPY_MIB:-1024}
-case $engine in soft) q="-accel tcg,thread=multi -cpu max" ;; *) q="-accel kvm -cpu host" ;; esac
 [ -z "${RUCHE_IN_KVM:-}" ] || COPY_BPS_MIB=8 # the emulated machine copies no more than some 13 MiB/s
 work="$(mktemp -d)" bad=0
 trap 'rm -rf "$work"' EXIT
@@ -36,10 +35,8 @@ LAB
         --exec "stats --json" --exec quit "$work/lab.yaml" >"$work/stats" 2>"$work/err"
 }
 qemu() { # COMMAND OUT
-    # shellcheck disable=SC2086
-    timeout 300 qemu-system-x86_64 $q -M pc -m 256 -nodefaults -no-user-config -no-reboot -display none -serial stdio \
-        -kernel build/guests/vmlinuz -initrd build/bench/initrd.gz -append "$(append "$1; poweroff")" \
-        -drive "file=$work/disk.img,format=raw,if=none,id=d" -device virtio-blk-pci,drive=d >"$2" 2>"$work/err" </dev/null
+    (qemu_with "$engine" 256 "$(append "$1; poweroff")" \
+        -drive "file=$work/disk.img,format=raw,if=none,id=d" -device virtio-blk-pci,drive=d) >"$2" 2>"$work/err"
 }
 field() { # WORD FILE [NTH]: of a line `blkbench ...`
     tr -d '\r' <"$2" | grep -a '^blkbench.* end' | grep -o "$1 [0-9.]*" | sed -n "${3:-1}s/.* //p"

@@ -7,17 +7,16 @@ given meanwhile. Any report of a sanitizer is a failure.
 usage: RUCHE=build/asan/ruche tests/long/sanitize.py        (make sanitize runs it for ASan+UBSan and TSan)
 """
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from cases import REPORT, check, exit_code  # noqa: E402
 from instance import Instance, Refused  # noqa: E402
 
 BINARY = os.environ.setdefault("RUCHE", "build/asan/ruche")
-REPORT = re.compile(r"(ERROR|WARNING): \w*Sanitizer|runtime error:|SUMMARY: \w*Sanitizer|Sanitizer: CHECK failed")
 BOOT_S = 900
 DEBIAN = """
 name: sanitize
@@ -49,13 +48,6 @@ COMMANDS = (
     ("ip addr show eth0; ping -c 2 10.0.2.2; echo do'ne'", "^done"),
     ("for i in 1 2 3 4; do (while :; do :; done) & done; sleep 3; kill $(jobs -p); echo do'ne'", "^done"),
 )
-failures = 0
-
-
-def check(good, name, figure=""):
-    global failures
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {name}{': ' + figure if figure else ''}", flush=True)
 
 
 def tried(i, *words):

@@ -10,6 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from cases import check, exit_code  # noqa: E402
 from instance import Instance, Refused  # noqa: E402
 
 MIB = 1 << 20
@@ -23,13 +24,6 @@ guests:
   hog: {{image: memhog, memory: {HOG_MIB}M, append: "quiet then=dirty", autostart: false}}
 """
 MEASURED_S = 4
-failures = 0
-
-
-def check(good, name, figure):
-    global failures
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {name.replace(' ', '_')}\n     {figure}", flush=True)
 
 
 def resident(stats, name):
@@ -87,4 +81,4 @@ def refusal(i):
 with Instance(LAB) as instance:
     beside_a_hog(instance)
     refusal(instance)
-sys.exit(failures != 0)
+sys.exit(exit_code())

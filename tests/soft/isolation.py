@@ -8,6 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from cases import check, exit_code  # noqa: E402
 from instance import Instance  # noqa: E402
 
 LAB = """
@@ -25,13 +26,6 @@ guests:
 """
 ANTAGONISTS = ("rogue", "flood", "storm", "ticks", "hog")
 IDLE = 50
-failures = 0
-
-
-def check(good, name, figure):
-    global failures
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {name.replace(' ', '_')}\n     {figure}", flush=True)
 
 
 def timed(instance, *words):
@@ -112,4 +106,4 @@ def idle_guests():
 
 beside_antagonists()
 idle_guests()
-sys.exit(failures > 0)
+sys.exit(exit_code())

@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from cases import check, exit_code  # noqa: E402
 from instance import Instance  # noqa: E402
 
 LAB = """
@@ -21,13 +22,6 @@ guests:
 """
 PAUSE_S = 60 if os.environ.get("RUCHE_LONG") else 10
 BOUND_S, STEP_S, READINGS = 0.050, 0.010, 6
-failures = 0
-
-
-def check(good, name, figure):
-    global failures
-    failures += not good
-    print(f"# {figure}\n{'ok' if good else 'not ok'} {name}", flush=True)
 
 
 def typed(i, line, regex):
@@ -69,7 +63,7 @@ def main():
         said = typed(i, "dmesg | grep -ciE 'soft lockup|rcu.*stall|hung_task|blocked for more|"
                         "clocksource.*(skew|unstable)|time.*backwards'", "^[0-9]+")
         check(said == "0", "soft_debian_complains_of_nothing_after_a_pause", f"{said} complaints")
-    return 1 if failures else 0
+    return exit_code()
 
 
 sys.exit(main())

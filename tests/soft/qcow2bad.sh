@@ -8,6 +8,7 @@ if ! command -v qemu-nbd >/dev/null || ! command -v qemu-img >/dev/null; then
     echo "skip qcow2_images - qemu-nbd and qemu-img are not installed (package qemu-utils)"
     exit 77
 fi
+. tests/lib/guest.sh
 tree="$PWD"
 cd "$TMPDIR"
 seq 1 900000 | head -c 4M >raw
@@ -16,13 +17,10 @@ run() { # IMAGE: ends when the guest has said something, or was refused
     timeout 30 "$tree/ruche" run --accel soft --headless --exec "expect hello . 20" --exec quit -m 16M \
         --disk "$1,format=qcow2" hello 2>&1 </dev/null
 }
-case_of() { # NAME TRUE-OR-FALSE DETAIL
-    if [ "$2" = true ]; then echo "ok $1"; else printf 'not ok %s\n%s\n' "$1" "$3"; fi
-}
 refused() { # NAME IMAGE WORDS
     local said rc=0
     said="$(run "$2")" || rc=$?
-    case_of "$1" "$([ $rc != 0 ] && grep -q "$3" <<<"$said" && echo true || echo false)" "$rc $said"
+    say "$1" "$([ $rc != 0 ] && grep -q "$3" <<<"$said" && echo true || echo false)" "$rc $said"
 }
 make raw good.qcow2
 rebased() { qemu-img create -q -f qcow2 -b good.qcow2 -F qcow2 "$1"; qemu-img rebase -u -b "$2" -F qcow2 "$1"; }
@@ -44,7 +42,7 @@ refused a_base_of_another_format_is_told kind.qcow2 'kind.qcow2 is based on raw,
 accepted() { # NAME IMAGE
     local said rc=0
     said="$(run "$2")" || rc=$?
-    case_of "$1" "$([ $rc = 0 ] && echo true || echo false)" "$rc $said"
+    say "$1" "$([ $rc = 0 ] && echo true || echo false)" "$rc $said"
 }
 make -c raw packed.qcow2; accepted a_compressed_image_is_accepted packed.qcow2
 make -o compat=0.10 raw old.qcow2; accepted version_2_is_accepted old.qcow2

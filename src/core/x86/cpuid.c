@@ -40,8 +40,6 @@ enum {
     DE_FXSR = 1 << 24,
 };
 
-enum { APIC_ENABLED = 1 << 11 }; /* of IA32_APIC_BASE */
-
 static bool has_apic(const struct scpu *c)
 {
     return c->vm->chip.ops;

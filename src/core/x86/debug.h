@@ -15,10 +15,10 @@ enum { DR6_HITS = 15, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15, DR7_
 /* After a change of DR0-DR3, DR7 or CR4.DE. */
 void debug_update(struct scpu *c);
 
-/* Bits 0-3 of DR6 say which breakpoints a #DB is about; the others are only ever set. */
-static inline void debug_hits_note(struct scpu *c, unsigned hits)
+/* What a #DB is about, in bits of DR6: 0-3, which breakpoints, are of this one; the others are only ever set. */
+static inline void debug_note(struct scpu *c, unsigned causes)
 {
-    c->dr[6] = (c->dr[6] & ~(uint64_t)DR6_HITS) | hits;
+    c->dr[6] = (c->dr[6] & ~(uint64_t)DR6_HITS) | causes;
 }
 
 bool debug_watches_page(const struct scpu *c, uint64_t va);

@@ -391,8 +391,7 @@ static int debug_reg(struct scpu *c, unsigned n)
         n += 2;
     }
     if (c->dr[7] & DR7_GD) {
-        debug_hits_note(c, 0);
-        c->dr[6] |= DR6_BD;
+        debug_note(c, DR6_BD);
         return -2;
     }
     return (int)n;
@@ -443,8 +442,7 @@ static const struct uop *step_by_new_tf(struct scpu *c)
 {
     c->stepped = true;
     if (c->rflags_sys & FLAG_TF) {
-        debug_hits_note(c, 0);
-        c->dr[6] |= DR6_BS;
+        debug_note(c, DR6_BS);
         exc_raise(c, VEC_DB);
     }
     return NULL;

@@ -16,8 +16,6 @@
 
 #include <string.h>
 
-enum { APIC_ENABLED = 1 << 11, APIC_X2 = 1 << 10 };
-
 /* ---- physical ---- */
 
 static bool is_apic(const struct scpu *c, uint64_t pa)

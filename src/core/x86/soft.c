@@ -352,7 +352,7 @@ static bool exec_breakpoint(struct scpu *c)
     hits = debug_exec_hits(c, linear_ip(c));
     if (!hits)
         return false;
-    debug_hits_note(c, hits);
+    debug_note(c, hits);
     exc_raise(c, VEC_DB);
     c->exc.set_rf = true;
     return true;
@@ -367,10 +367,8 @@ static void debug_traps(struct scpu *c, bool tf)
     }
     if (c->exc.kind != EXC_NONE || c->shadow_ss || (!tf && !c->dbg_hits))
         return;
-    debug_hits_note(c, c->dbg_hits);
+    debug_note(c, c->dbg_hits | (tf ? DR6_BS : 0));
     c->dbg_hits = 0;
-    if (tf)
-        c->dr[6] |= DR6_BS;
     exc_raise(c, VEC_DB);
 }
 

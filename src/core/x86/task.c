@@ -342,8 +342,7 @@ int task_switch(struct scpu *c, const struct task_switch *t)
         return TASK_FAULT;
     }
     if (in.trap) {
-        debug_hits_note(c, 0);
-        c->dr[6] |= DR6_BT;
+        debug_note(c, DR6_BT);
         exc_raise(c, VEC_DB);
     }
     return 0;
