@@ -68,6 +68,14 @@ $(V)/golden/console: tests/golden/console.c tests/fake_vm.c $(V)/libruche.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests -o $@ $< $(V)/libruche.a $(addprefix -Wl$(comma)--wrap=,$(GOLDEN_WRAP)) $(LIBS) -lcmocka
 
+# What a test's Linux guest reads its clock by, to go behind the initramfs.
+GUESTCLOCK := build/guestclock/cpio.gz
+
+$(GUESTCLOCK): tests/lib/guestclock.c
+	@mkdir -p $(@D)/bin
+	musl-gcc -O2 -Wall -Wextra -static -s -o $(@D)/bin/guestclock $<
+	cd $(@D) && echo bin/guestclock | cpio -o -H newc -R 0:0 --quiet | gzip -9n >$(@F)
+
 build/fuzz/libruche.a: $(patsubst %.c,build/fuzz/%.o,$(FUZZSRC)) $(FUZZ_EXTRA_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
@@ -102,7 +110,7 @@ check: ## everything that can be tested, real KVM included (installs what it nee
 	scripts/deps build test
 	$(MAKE) --no-print-directory -j$$(nproc) check-built
 
-check-built: all guests units fuzzers $(KVMBIN) layers
+check-built: all guests units fuzzers $(KVMBIN) $(GUESTCLOCK) layers
 	tests/run
 
 layers: ## check that layers run one way
