@@ -98,7 +98,7 @@ static void on_line(char *text)
     free(text);
 }
 
-void cmdline_init(struct session *s)
+bool cmdline_init(struct session *s)
 {
     prompt_setup(s);
     the_line.null = fopen("/dev/null", "we");
@@ -116,6 +116,7 @@ void cmdline_init(struct session *s)
     rl_variable_bind("enable-bracketed-paste", "off");
     rl_variable_bind("bind-tty-special-chars", "off");
     rl_variable_bind("show-all-if-ambiguous", "on");
+    return history_length > 0;
 }
 
 void cmdline_fini(void)

@@ -11,7 +11,7 @@
 #include "core/session.h"
 #include "ui/view.h"
 
-void cmdline_init(struct session *s);
+bool cmdline_init(struct session *s); /* true: commands were given before, by the history */
 void cmdline_fini(void); /* saves the history */
 
 /* Begins a line. `enter` gets the text, NULL: it was given up. `change`: after each key with

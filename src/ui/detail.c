@@ -137,15 +137,15 @@ static const struct {
     int (*draw)(struct ui *u, struct row *r, struct area a);
     int most; /* rows that it can make use of; 0: only those that it needs */
 } sections[SECTIONS] = {
-    [CPU] = {cpu, 13},
+    [CPU] = {cpu, PANEL_HISTORY_ROWS},
     [VCPUS] = {panel_vcpus, 0},
     [MEMORY] = {panel_memory, 0},
-    [MEMORY_HISTORY] = {memory_history, 11},
+    [MEMORY_HISTORY] = {memory_history, PANEL_HISTORY_ROWS},
     [EXITS] = {panel_exits, 0},
-    [EXIT_HISTORY] = {exit_history, 11},
+    [EXIT_HISTORY] = {exit_history, PANEL_HISTORY_ROWS},
     [DISKS] = {panel_disks, 0},
     [NETS] = {panel_nets, 0},
-    [EVENTS] = {draw_events, EVENTS_KEPT},
+    [EVENTS] = {draw_events, 1 + EVENTS_KEPT},
 };
 
 static int rows_needed(struct ui *u, struct row *r, enum section s)
@@ -178,7 +178,7 @@ struct column {
 /* Gives each section its rows; what is left of `h` goes to those that can make use of it. */
 static int plan(struct ui *u, struct row *r, struct column *c, int h)
 {
-    int used = 0;
+    int used = 0, events = (int)count_events(u, r);
     bool more = true;
 
     for (int i = 0; i < c->n; i++)
@@ -186,7 +186,7 @@ static int plan(struct ui *u, struct row *r, struct column *c, int h)
     while (used < h && more) {
         more = false;
         for (int i = 0; i < c->n && used < h; i++) {
-            if (c->rows[i] < sections[c->s[i]].most) {
+            if (c->rows[i] < sections[c->s[i]].most && !(c->s[i] == EVENTS && c->rows[i] > events)) {
                 c->rows[i]++;
                 used++;
                 more = true;

@@ -23,17 +23,18 @@ struct look {
 
 #define LOOK(d256, d8, l256, l8, a, m) {{{d256, d8}, {l256, l8}}, a, m}
 
+/* The dark theme's text can be read on white too: not every terminal tells its background. */
 static const struct look looks[ROLES] = {
     [ROLE_TEXT] = LOOK(-1, -1, -1, -1, 0, 0),
     [ROLE_DIM] = LOOK(245, -1, 243, -1, 0, 0),
-    [ROLE_TITLE] = LOOK(117, 6, 25, 4, A_BOLD, A_BOLD),
-    [ROLE_HEAD] = LOOK(250, -1, 238, -1, A_UNDERLINE, A_UNDERLINE),
-    [ROLE_GOOD] = LOOK(79, 2, 29, 2, 0, 0),
-    [ROLE_WARN] = LOOK(214, 3, 130, 1, 0, 0),
-    [ROLE_BAD] = LOOK(209, 1, 160, 1, A_BOLD, A_BOLD),
+    [ROLE_TITLE] = LOOK(33, 6, 25, 4, A_BOLD, A_BOLD),
+    [ROLE_HEAD] = LOOK(-1, -1, -1, -1, A_UNDERLINE, A_UNDERLINE),
+    [ROLE_GOOD] = LOOK(35, 2, 29, 2, 0, 0),
+    [ROLE_WARN] = LOOK(172, 3, 130, 1, 0, 0),
+    [ROLE_BAD] = LOOK(203, 1, 160, 1, A_BOLD, A_BOLD),
     [ROLE_ACCENT] = LOOK(39, 6, 25, 4, 0, 0),
     [ROLE_SELECT] = LOOK(-1, -1, -1, -1, A_REVERSE, A_REVERSE),
-    [ROLE_KEY] = LOOK(117, 6, 25, 4, A_BOLD, A_BOLD),
+    [ROLE_KEY] = LOOK(33, 6, 25, 4, A_BOLD, A_BOLD),
     [ROLE_LEDGER + 0] = LOOK(36, 2, 29, 2, 0, 0),    /* run */
     [ROLE_LEDGER + 1] = LOOK(214, 3, 130, 3, 0, 0),  /* vmm */
     [ROLE_LEDGER + 2] = LOOK(117, 6, 31, 6, 0, 0),   /* poll */

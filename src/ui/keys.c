@@ -12,14 +12,20 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { BAR_TABLE = 1, BAR_ABOVE = 2, BAR_BOTH = 3 }; /* in the table; in what is opened from it */
+
 /* Keys in a bar entry that are one character stand for themselves; `code` is for the others. */
 static const struct {
     const char *key, *label;
     uint32_t code; /* 0: see above */
-} bar[] = {{"F1", "Help", '?'},    {"Enter", "Detail", '\r'}, {"a", "Console", 0}, {"p", "Pause", 0}, {"+/-", "Share", 0},
-           {":", "Command", 0},       {"/", "Filter", 0},     {"q", "Quit", 0},    {"g", "Grid", 0},  {"v", "vCPUs", 0}, {"x", "Exits", 0},
-           {"m", "Memory", 0},        {"w", "What's this", 0}, {"< >", "Sort", 0}, {"Space", "Tag", ' '}, {"[ ]", "Back in time", 0},
-           {"z", "Freeze", 0},        {"t", "Theme", 0},      {"u", "Undo", 0}};
+    int where;
+} bar[] = {{"F1", "Help", '?', BAR_BOTH},         {"Enter", "Detail", '\r', BAR_TABLE}, {"Esc", "Back", 27, BAR_ABOVE},
+           {"a", "Console", 0, BAR_BOTH},         {"p", "Pause", 0, BAR_BOTH},          {"+/-", "Share", 0, BAR_BOTH},
+           {":", "Command", 0, BAR_BOTH},         {"q", "Quit", 0, BAR_BOTH},           {"/", "Filter", 0, BAR_TABLE},
+           {"g", "Grid", 0, BAR_TABLE},           {"v", "vCPUs", 0, BAR_TABLE},         {"x", "Exits", 0, BAR_TABLE},
+           {"m", "Memory", 0, BAR_TABLE},         {"w", "What's this", 0, BAR_BOTH},    {"< >", "Sort", 0, BAR_TABLE},
+           {"Space", "Tag", ' ', BAR_TABLE},      {"[ ]", "Back in time", 0, BAR_BOTH}, {"z", "Freeze", 0, BAR_BOTH},
+           {"t", "Theme", 0, BAR_BOTH},           {"u", "Undo", 0, BAR_BOTH}};
 
 enum { BAR = sizeof bar / sizeof *bar };
 
@@ -29,22 +35,31 @@ static int bar_width(int i)
     return (int)(strlen(bar[i].key) + strlen(bar[i].label)) + 1;
 }
 
-void table_keybar(int y, int w)
+static int bar_part(const struct ui *u)
+{
+    return u->top == u->table ? BAR_TABLE : BAR_ABOVE;
+}
+
+void table_keybar(struct ui *u, int y, int w)
 {
     int x = 1;
 
     for (int i = 0; i < BAR && x + bar_width(i) + 1 <= w; i++) {
+        if (!(bar[i].where & bar_part(u)))
+            continue;
         draw_text(y, x, w - x, ROLE_KEY, bar[i].key);
         draw_text(y, x + (int)strlen(bar[i].key) + 1, w - x, ROLE_DIM, bar[i].label);
         x += bar_width(i) + 2;
     }
 }
 
-bool table_keybar_at(int at, int w, struct key *k)
+bool table_keybar_at(struct ui *u, int at, int w, struct key *k)
 {
     int x = 1;
 
     for (int i = 0; i < BAR && x + bar_width(i) + 1 <= w; i++) {
+        if (!(bar[i].where & bar_part(u)))
+            continue;
         if (at >= x && at < x + bar_width(i)) {
             /* of two, "+/-", the one that was hit; the label is for the first */
             bool second = !bar[i].code && at == x + 2 && bar[i].key[1];

@@ -218,7 +218,7 @@ void pager_set(struct view *v, const char *text, size_t len)
 static void add_keys(struct text *t, const struct key_help *k)
 {
     for (; k && k->key; k++)
-        text_printf(t, "%-22s%s\n", k->key, k->what);
+        text_printf(t, "%-18s%s\n", k->key, k->what);
 }
 
 struct view *help_new(struct ui *u, const struct view_ops *of)
@@ -230,7 +230,7 @@ struct view *help_new(struct ui *u, const struct view_ops *of)
     snprintf(title, sizeof title, "keys: %s", of->name);
     o = overlay_new(u, title);
     if (!of->full)
-        bind_list(u, &t, "%-22s:%s\n");
+        bind_list(u, &t, "%-18s:%s\n");
     add_keys(&t, of->keys);
     text_puts(&t, "\n");
     add_keys(&t, keys_common);

@@ -170,7 +170,8 @@ static int ledger_legend(int y, int x, int w)
 
     for (int s = 0; s < LEDGER_STATES && x + 3 < end; s++) {
         draw_cell(y, x, ROLE_LEDGER + (enum role)s, plain ? letters[s] : s == LEDGER_HALT ? draw_glyphs()->dot : draw_glyphs()->full);
-        x += 1 + draw_text(y, x + 1, end - x - 1, ROLE_DIM, ledger_state_name((enum ledger_state)s)) + 1;
+        x += plain; /* a letter is no block: "r run" */
+        x += 1 + draw_text(y, x + 1, end - x - 1, ROLE_DIM, ledger_state_name((enum ledger_state)s)) + 1 + plain;
     }
     return 1;
 }

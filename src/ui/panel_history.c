@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COLS = 256, ROWS = 32, SCALE = 8 };
+enum { COLS = 256, ROWS = PANEL_HISTORY_ROWS - 1, SCALE = 8 };
 
 struct plot {
     struct ui *ui;

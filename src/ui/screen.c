@@ -380,7 +380,12 @@ bool screen_key(struct key *k, struct mouse *m)
             return false;
     } while (rc == KEY_CODE_YES && (c == KEY_RESIZE || (c == KEY_MOUSE_SGR && !read_mouse(m))));
     *k = (struct key){.code = c, .special = rc == KEY_CODE_YES};
-    if (!k->special && c == ESC && wget_wch(the_screen.keys, &c) == OK)
+    if (k->special || c != ESC)
+        return true;
+    rc = wget_wch(the_screen.keys, &c);
+    if (rc == OK)
         *k = (struct key){.code = c, .alt = true};
+    else if (rc == KEY_CODE_YES) /* an Escape, then an arrow */
+        ungetch((int)c);
     return true;
 }

@@ -134,6 +134,17 @@ static bool message_is_fresh(const struct ui *u)
     return u->message[0] && clock_ns(CLOCK_MONOTONIC) - u->message_ns < message_for_ns;
 }
 
+static void draw_hint(int y, int w)
+{
+    static const char *const hint[][2] = {{"up down", "pick a guest"}, {"a", "type in it"}, {"F12", "back"}, {"+ -", "its share"}, {"?", "all keys"}, {"q", "out"}};
+    int x = 1;
+
+    for (unsigned i = 0; i < sizeof hint / sizeof *hint; i++) {
+        x += draw_text(y, x, w - x, ROLE_KEY, hint[i][0]) + 1;
+        x += draw_text(y, x, w - x, ROLE_TEXT, hint[i][1]) + 2;
+    }
+}
+
 static void draw_message(struct ui *u, int y, int w)
 {
     struct events *ev = session_events(u->session);
@@ -141,8 +152,12 @@ static void draw_message(struct ui *u, int y, int w)
     char when[16], show[260];
     int x = 1;
 
-    if (u->message[0] && clock_ns(CLOCK_MONOTONIC) - u->message_ns < message_for_ns) {
+    if (message_is_fresh(u)) {
         draw_fmt(y, 1, w - 2, u->message_bad ? ROLE_BAD : ROLE_TEXT, "%s", u->message);
+        return;
+    }
+    if (u->hint) {
+        draw_hint(y, w);
         return;
     }
     for (uint64_t i = 0; i < 3 && last > i && x < w - 24; i++) {
@@ -230,7 +245,7 @@ static void draw_frame(struct ui *u)
         if (u->top->ops->keybar)
             u->top->ops->keybar(u->top, lines - 1, cols);
         else
-            table_keybar(lines - 1, cols);
+            table_keybar(u, lines - 1, cols);
         caret = draw_caret(u, lines, cols, &y, &x);
         if (u->asking)
             draw_question(u, lines, cols);
@@ -310,7 +325,7 @@ static void on_mouse(struct ui *u, const struct mouse *m)
     if (!u->mouse || u->asking)
         return;
     if (m->y == lines - 1 && !u->top->ops->keybar) {
-        if (m->button == 0 && !m->release && !cmdline_active() && table_keybar_at(m->x, cols, &k))
+        if (m->button == 0 && !m->release && !cmdline_active() && table_keybar_at(u, m->x, cols, &k))
             on_key(u, &k, m);
     } else if (u->top->ops->mouse) {
         u->top->ops->mouse(u->top, m);
@@ -319,6 +334,7 @@ static void on_mouse(struct ui *u, const struct mouse *m)
 
 static void on_key(struct ui *u, const struct key *k, const struct mouse *m)
 {
+    u->hint = false;
     if (k->special && k->code == KEY_MOUSE_SGR) {
         on_mouse(u, m);
     } else if (u->asking) {
@@ -448,7 +464,7 @@ static int begin(struct ui *u, const struct ui_params *p, struct err *e)
 
     if (screen_open(u->loop, p->ascii, e) < 0 || open_sources(u, e) < 0)
         return -1;
-    cmdline_init(u->session);
+    u->hint = !cmdline_init(u->session);
     u->table = table_new(u);
     if (!u->table || model_init(&u->model, u->session) < 0)
         return err_set(e, ENOMEM, "out of memory");

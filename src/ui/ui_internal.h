@@ -32,6 +32,7 @@ struct ui {
     struct loop_fd *in, *errors;
     struct loop_timer *draw_timer, *sample_timer;
     uint64_t drawn_ns;
+    bool hint; /* what to do first is shown: until a key is pressed */
     bool dirty, frozen, mouse, closing, readonly;
     struct view *table;   /* the bottom of the stack */
     struct view *top;     /* who has the focus */
@@ -89,8 +90,8 @@ int table_set_columns(struct view *v, const char *list, struct err *e); /* "name
 void table_columns(struct view *v, char out[64]);
 int table_set_sort(struct view *v, const char *key, struct err *e);     /* "none": as in the lab */
 const char *table_sort(struct view *v);
-void table_keybar(int y, int w);
-bool table_keybar_at(int x, int w, struct key *k); /* the key that a click there means; false: none */
+void table_keybar(struct ui *u, int y, int w);
+bool table_keybar_at(struct ui *u, int x, int w, struct key *k); /* the key that a click there means; false: none */
 
 /* panel.c: what is shown below the table. */
 enum panel { PANEL_DIVISION, PANEL_VCPUS, PANEL_EXITS, PANEL_MEMORY, PANEL_NONE, PANELS };
@@ -105,6 +106,7 @@ int panel_disks(struct ui *u, struct row *r, struct area a); /* panel_io.c */
 int panel_disks_rows(const struct row *r);                   /* 0: it has none */
 int panel_nets(struct ui *u, struct row *r, struct area a);
 int panel_nets_rows(const struct row *r);
+enum { PANEL_HISTORY_ROWS = 48 }; /* at most, its title too */
 int panel_history(struct ui *u, struct row *r, enum past_field f, const char *title, struct area a); /* panel_history.c */
 void panel_rule(int y, int x, int w, const char *title);
 

@@ -210,6 +210,31 @@ static void run_quietly(struct rig *r, const char *line)
         fail_msg("%s: %s", line, text_str(&r->error));
 }
 
+/* What the guests have on their terminals: a shell in colours, an editor and a monitor that have
+ * the whole screen, a prompt with wide and line-drawing characters. */
+static void say(struct rig *r)
+{
+    struct vm *db = rig_vm(r, "db"), *batch = rig_vm(r, "batch");
+    char line[200];
+
+    fake_vm_say(rig_vm(r, "web"), "Debian GNU/Linux 12 web ttyS0\r\n\r\nweb login: root\r\nLast login: Sun Mar  1 11:58:02 on ttyS0\r\n"
+                "\033[01;32mroot@web\033[00m:\033[01;34m~\033[00m# ls --color\r\n"
+                "\033[01;34mbin\033[0m  \033[01;36mlib\033[0m  \033[40;33;01mtty0\033[0m  \033[30;42mtmp\033[0m  \033[01;31mlog.gz\033[0m  \033[01;32mrun.sh\033[0m\r\n"
+                "\033[01;32mroot@web\033[00m:\033[01;34m~\033[00m# ");
+    fake_vm_say(db, "db:/# vi notes\r\n\033[?1049h\033[1;24r\033[H\033[2J# what is to be done\r\n\033[33mTODO\033[m measure, then change\r\n");
+    for (int y = 4; y <= 23; y++) {
+        snprintf(line, sizeof line, "\033[%d;1H\033[1;34m~\033[m", y);
+        fake_vm_say(db, line);
+    }
+    fake_vm_say(db, "\033[24;1H\033[7mnotes 2/3 66%\033[m\033[2;6H");
+    fake_vm_say(batch, "\033[H\033[2JMem: 40512K used, 206452K free\r\nCPU:  97% usr   2% sys   1% idle\r\n\033[7m  PID USER     STAT %CPU COMMAND                                             \033[m\r\n");
+    for (int i = 0; i < 12; i++) {
+        snprintf(line, sizeof line, "  %3d root     %c    %3d  \033[%dmworker/%d\033[m\r\n", 100 + 7 * i, "RSD"[i % 3], 60 / (i + 1), 31 + i % 6, i);
+        fake_vm_say(batch, line);
+    }
+    fake_vm_say(rig_vm(r, "hello"), "hello: ready\r\nhello> 日本 \033(0lqqk\033(B \033[4mé\033[m\r\nhello> ");
+}
+
 int main(int argc, char **argv)
 {
     struct ui_params p = {.theme = "dark"};
@@ -246,6 +271,7 @@ int main(int argc, char **argv)
     rig_idle(r);
     sample = SAMPLES;
     model_sample(&u->model, true);
+    say(r);
     ui_redraw(u);
     for (int turns = 0; !session_quitting(r->s) && turns < 100000; turns++)
         loop_step(session_loop(r->s), 1000);
