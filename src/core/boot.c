@@ -6,6 +6,7 @@
  * Order of formats: bzImage (its header is unmistakable), ELF with PVH note, Multiboot (ELF or
  * flat), flat binary. An ELF with both a PVH note and a Multiboot header is booted by PVH.
  */
+#include "core/bios.h"
 #include "core/boot_priv.h"
 
 #include "core/mem.h"
@@ -191,7 +192,9 @@ static int write_bios_data(struct gmem *m, struct err *e)
     le16_put(bda + 0x0e, BOOT_LOW_END >> 4); /* segment of the extended data area */
     le16_put(bda + 0x10, TWO_PORTS_AND_FPU);
     le16_put(bda + 0x13, BOOT_LOW_END >> 10);
-    r = gmem_write(m, BDA, bda, sizeof bda);
+    r = bios_write(m);
+    if (r == 0)
+        r = gmem_write(m, BDA, bda, sizeof bda);
     if (r == 0)
         r = gmem_write(m, BOOT_LOW_END, &ebda_kib, 1);
     return r < 0 ? err_set(e, -r, "the guest's memory is too small; set memory: 16M or more") : 0;

@@ -4,8 +4,8 @@
  * signature 55 AA at offset 510), or a file named *.bin or *.flat.
  *
  * Both go to 0x7c00 and are entered there in real mode, as a PC's BIOS enters a boot sector:
- * CS:IP 0000:7c00, other segments 0, SP 0x7c00, DL 0x80, interrupts off. There is no BIOS:
- * interrupt vectors are zero, the file is loaded whole, so `int 13h` is not needed to get it.
+ * CS:IP 0000:7c00, other segments 0, SP 0x7c00, DL 0x80, interrupts off. The file is
+ * loaded whole: there is no `int 13h` to get the rest of it.
  */
 #include "core/boot_priv.h"
 
