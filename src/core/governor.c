@@ -7,16 +7,27 @@
 #include "core/clock.h"
 #include "core/sandbox.h"
 #include "core/sched.h"
+#include "core/sched_place.h"
 #include "core/slice.h"
 
 #include <errno.h>
 #include <math.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-enum { SLICE_NS = 100000 }; /* what it decides is for now: it waits for nobody's slice to end */
+enum {
+    SLICE_NS = 100000, /* what it decides is for now: it waits for nobody's slice to end */
+    STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
+};
+
+enum { POKE_NOW = 1, POKE_STIR = 2 }; /* bits of `poked` */
 
 struct gov_guest {
     struct governor *gov;
@@ -25,7 +36,8 @@ struct gov_guest {
     void *vm;
     /* all below: under the governor's lock */
     bool live;
-    cpu_set_t cpus;
+    cpu_set_t cpus; /* of all its vCPUs */
+    _Atomic bool stirs; /* it matters when it halts or wakes; partner: governor_stir */
     struct sched_domain domain; /* used if it is the first of its domain */
     struct gov_guest *root;     /* that one */
     struct sched_vm s;
@@ -35,6 +47,8 @@ struct gov_guest {
         int64_t wait_ns;
         enum gov_hold told;
         bool wait_read;
+        cpu_set_t may; /* where it may run */
+        int to;        /* the host CPU that it is sent to now; negative: none */
     } *reading; /* one a vCPU */
     /* the interval that is open, and the last one */
     double seconds, entitled, why[REASONS];
@@ -44,12 +58,13 @@ struct gov_guest {
 
 struct governor {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* main has changed something: look now */
     pthread_t thread;
-    bool started, quit, poked, regroup, enforce;
+    _Atomic bool quit;
+    _Atomic uint32_t poked; /* the thread sleeps on it */
+    bool started, regroup, enforce;
     unsigned cpus;
     struct gov_guest *guests;
-    uint64_t last_ns;
+    uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
     _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
 };
 
@@ -133,7 +148,61 @@ static void read_guest(struct gov_guest *a, double dt)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++)
         read_cpu(a, i, dt);
+    for (unsigned i = 0; i < a->s.ncpus; i++)
+        a->s.cpu[i].now = a->ops->now(a->vm, i);
     a->s.io_used = seconds_since(&a->io_ns, a->ops->io_ns(a->vm));
+}
+
+/* Placing: each that runs has a CPU of its own. */
+
+static bool takes_cpu(const struct gov_guest *a, unsigned i)
+{
+    const struct sched_cpu *c = &a->s.cpu[i];
+
+    return !a->s.paused && !c->hold && c->now != NOW_ASLEEP && c->demand >= SCHED_LIGHT;
+}
+
+/* Who shares a CPU with another, or is about to run, is told where to go. */
+static void place_domain(struct governor *g, const struct gov_guest *root)
+{
+    struct sched_place *p;
+    unsigned n = 0, k = 0;
+
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        n += a->live && a->root == root ? a->s.ncpus : 0;
+    p = calloc(n, sizeof *p);
+    if (!p)
+        return;
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root; i++)
+            p[k++] = (struct sched_place){
+                .may = &a->reading[i].may,
+                .at = takes_cpu(a, i) ? a->ops->where(a->vm, i) : -1,
+                .there = a->reading[i].told == GOV_RUN,
+            };
+    sched_place(p, n);
+    k = 0;
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root; i++)
+            a->reading[i].to = p[k++].to;
+    free(p);
+}
+
+/* The kernel may move it on from there: only it knows what else runs on the host. */
+static void run_there(struct gov_guest *a, unsigned i)
+{
+    struct reading *r = &a->reading[i];
+    cpu_set_t one;
+
+    if (r->to >= 0) {
+        CPU_ZERO(&one);
+        CPU_SET(r->to, &one);
+        a->ops->place(a->vm, i, &one);
+    }
+    if (r->told != GOV_RUN)
+        a->ops->hold(a->vm, i, GOV_RUN);
+    if (r->to >= 0)
+        a->ops->place(a->vm, i, &r->may);
 }
 
 static void tell(struct gov_guest *a, bool run)
@@ -142,10 +211,15 @@ static void tell(struct gov_guest *a, bool run)
         struct reading *r = &a->reading[i];
         enum gov_hold how = !a->s.cpu[i].hold ? GOV_RUN : a->s.capped ? GOV_HOLD_CAP : GOV_HOLD_SHARE;
 
-        if (how == r->told || (how == GOV_RUN) != run)
+        if ((how == r->told && (how != GOV_RUN || r->to < 0)) || (how == GOV_RUN) != run)
+            continue;
+        if (how == GOV_RUN)
+            run_there(a, i);
+        else
+            a->ops->hold(a->vm, i, how);
+        if (how == r->told)
             continue;
         r->told = how;
-        a->ops->hold(a->vm, i, how);
         if (how == GOV_RUN) /* what it waits from now on counts */
             r->wait_ns = a->ops->wait_ns(a->vm, i, true);
         r->wait_read = how == GOV_RUN;
@@ -159,15 +233,33 @@ static void note(struct gov_guest *a, double dt)
     a->why[a->s.reason] += dt;
 }
 
+static bool may_stir(const struct gov_guest *a)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < a->s.ncpus; i++)
+        any |= a->s.cpu[i].demand >= SCHED_LIGHT;
+    return any && a->gov->enforce && a->root->domain.contended;
+}
+
 static double step_domain(struct governor *g, struct gov_guest *root, struct sched_vm **list, double dt)
 {
     unsigned n = 0;
+    double step;
 
     for (struct gov_guest *a = g->guests; a; a = a->next)
         if (a->live && a->root == root)
             list[n++] = &a->s;
     root->domain.elsewhere = !g->enforce;
-    return n ? sched_step(&root->domain, list, n, dt) : INFINITY;
+    if (!n)
+        return INFINITY;
+    step = sched_step(&root->domain, list, n, dt);
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        for (unsigned i = 0; i < a->s.ncpus && a->root == root; i++)
+            a->reading[i].to = -1;
+    if (g->enforce && root->domain.contended && root->domain.cpus > 1)
+        place_domain(g, root);
+    return step;
 }
 
 /* One tick. Returns in how many seconds the next one is due; INFINITY: no guest runs. */
@@ -196,6 +288,7 @@ static double tick(struct governor *g)
         if (!a->live)
             continue;
         note(a, dt);
+        a->stirs = may_stir(a);
         for (unsigned i = 0; i < a->s.ncpus && !g->enforce; i++)
             a->s.cpu[i].hold = false;
     }
@@ -208,14 +301,31 @@ static double tick(struct governor *g)
     return g->enforce ? step : 0.1;
 }
 
-static void sleep_until(struct governor *g, double step)
+/* Sleeps while `poked` is exactly `value`. False: until `ns`, UINT64_MAX: for ever. */
+static bool wait_poke(struct governor *g, uint32_t value, uint64_t ns)
 {
-    uint64_t until = g->last_ns + (uint64_t)(step * 1e9);
-    struct timespec ts = {.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 
-    while (!g->quit && !g->poked)
-        if (pthread_cond_timedwait(&g->changed, &g->lock, &ts) == ETIMEDOUT)
-            return;
+    return syscall(SYS_futex, &g->poked, FUTEX_WAIT_BITSET_PRIVATE, value, ns == UINT64_MAX ? NULL : &ts, NULL,
+                   FUTEX_BITSET_MATCH_ANY) == 0 || errno != ETIMEDOUT;
+}
+
+static void poke(struct governor *g, uint32_t bit)
+{
+    if (!(atomic_fetch_or(&g->poked, bit) & bit))
+        syscall(SYS_futex, &g->poked, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void sleep_for(struct governor *g, double step)
+{
+    uint64_t until = step < INFINITY ? g->last_ns + (uint64_t)(step * 1e9) : UINT64_MAX, at;
+    uint32_t poked;
+
+    do {
+        poked = g->poked;
+        at = g->stir_ns > STIR_BURST * STIR_NS ? g->stir_ns - STIR_BURST * STIR_NS : 0;
+        at = !(poked & POKE_STIR) || at > until ? until : at;
+    } while (!(poked & POKE_NOW) && wait_poke(g, poked, at));
 }
 
 static void *governor_main(void *arg)
@@ -225,31 +335,24 @@ static void *governor_main(void *arg)
 
     prctl(PR_SET_TIMERSLACK, 1);
     slice_ask(SLICE_NS);
-    sandbox_io_thread();
-    pthread_mutex_lock(&g->lock);
+    sandbox_governor_thread();
     while (!g->quit) {
-        g->poked = false;
-        step = tick(g);
-        g->used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-        if (step < INFINITY)
-            sleep_until(g, step);
-        while (step == INFINITY && !g->quit && !g->poked)
-            pthread_cond_wait(&g->changed, &g->lock);
-    }
-    pthread_mutex_unlock(&g->lock);
-    return NULL;
-}
+        uint32_t poked = atomic_exchange(&g->poked, 0);
 
-static void poke_locked(struct governor *g)
-{
-    g->poked = true;
-    pthread_cond_signal(&g->changed);
+        pthread_mutex_lock(&g->lock);
+        step = tick(g);
+        pthread_mutex_unlock(&g->lock);
+        if (poked & POKE_STIR)
+            g->stir_ns = (g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns) + STIR_NS;
+        g->used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        sleep_for(g, step);
+    }
+    return NULL;
 }
 
 struct governor *governor_new(unsigned cpus, struct err *e)
 {
     struct governor *g = calloc(1, sizeof *g);
-    pthread_condattr_t attr;
 
     if (!g) {
         err_set(e, ENOMEM, "out of memory");
@@ -258,10 +361,6 @@ struct governor *governor_new(unsigned cpus, struct err *e)
     g->cpus = cpus < CPU_SETSIZE ? cpus : CPU_SETSIZE;
     g->enforce = true;
     pthread_mutex_init(&g->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&g->changed, &attr);
-    pthread_condattr_destroy(&attr);
     return g;
 }
 
@@ -271,11 +370,10 @@ void governor_free(struct governor *g)
         return;
     pthread_mutex_lock(&g->lock);
     g->quit = true;
-    poke_locked(g);
+    poke(g, POKE_NOW);
     pthread_mutex_unlock(&g->lock);
     if (g->started)
         pthread_join(g->thread, NULL);
-    pthread_cond_destroy(&g->changed);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }
@@ -284,7 +382,7 @@ void governor_enforce(struct governor *g, bool yes)
 {
     pthread_mutex_lock(&g->lock);
     g->enforce = yes;
-    poke_locked(g);
+    poke(g, POKE_NOW);
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -341,16 +439,23 @@ void governor_set(struct gov_guest *a, unsigned share, unsigned cap_pct)
     pthread_mutex_lock(&a->gov->lock);
     a->s.weight = share;
     a->s.cap = cap_pct / 100.0;
-    poke_locked(a->gov);
+    poke(a->gov, POKE_NOW);
     pthread_mutex_unlock(&a->gov->lock);
 }
 
 void governor_set_cpus(struct gov_guest *a, const cpu_set_t *set)
 {
+    cpu_set_t all;
+
     pthread_mutex_lock(&a->gov->lock);
-    a->gov->regroup |= !CPU_EQUAL(&a->cpus, set);
-    a->cpus = *set;
-    poke_locked(a->gov);
+    CPU_ZERO(&all);
+    for (unsigned i = 0; i < a->s.ncpus; i++) {
+        a->reading[i].may = set[i];
+        CPU_OR(&all, &all, &set[i]);
+    }
+    a->gov->regroup |= !CPU_EQUAL(&a->cpus, &all);
+    a->cpus = all;
+    poke(a->gov, POKE_NOW);
     pthread_mutex_unlock(&a->gov->lock);
 }
 
@@ -363,7 +468,8 @@ static void forget(struct gov_guest *a)
     memset(a->s.cpu, 0, a->s.ncpus * sizeof *a->s.cpu);
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         a->s.cpu[i].demand = 1;
-        a->reading[i] = (struct reading){.cpu_ns = a->ops->cpu_ns(a->vm, i), .told = GOV_RUN};
+        a->reading[i] = (struct reading){
+            .cpu_ns = a->ops->cpu_ns(a->vm, i), .told = GOV_RUN, .may = a->reading[i].may, .to = -1};
     }
 }
 
@@ -379,7 +485,7 @@ void governor_begin(struct gov_guest *a)
         g->last_ns = clock_mono_ns();
         pthread_setname_np(g->thread, "governor");
     }
-    poke_locked(g);
+    poke(g, POKE_NOW);
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -387,7 +493,7 @@ void governor_pause(struct gov_guest *a, bool paused)
 {
     pthread_mutex_lock(&a->gov->lock);
     a->s.paused = paused;
-    poke_locked(a->gov);
+    poke(a->gov, POKE_NOW);
     pthread_mutex_unlock(&a->gov->lock);
 }
 
@@ -396,8 +502,14 @@ void governor_end(struct gov_guest *a)
     pthread_mutex_lock(&a->gov->lock);
     a->live = false;
     a->gov->regroup = true;
-    poke_locked(a->gov);
+    poke(a->gov, POKE_NOW);
     pthread_mutex_unlock(&a->gov->lock);
+}
+
+void governor_stir(struct gov_guest *a)
+{
+    if (a->stirs)
+        poke(a->gov, POKE_STIR);
 }
 
 void governor_sample(struct gov_guest *a)

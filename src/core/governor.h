@@ -2,9 +2,11 @@
  *
  * governor: divides the host's processors among the guests of a session (DESIGN §4).
  *
- * Its thread reads what every guest has used and waited for, asks sched.h who may run, and holds
- * the vCPUs of the others. It ticks in milliseconds while shares or caps bind, some ten times a
- * second while nothing does, and not at all without running guests.
+ * Its thread reads what every guest has used and waited for, asks sched.h who may run, holds the
+ * vCPUs of the others, and puts those that run on a host CPU each: the kernel's own balancing is
+ * slower than our slices, so two would share a CPU while another had nothing to do. It ticks in milliseconds while shares or caps bind, some ten times a
+ * second while nothing does, and not at all without running guests; besides, at once, when a guest
+ * that is part of it halts or wakes.
  *
  * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
  * functions of `gov_ops` are called on the governor's thread, and never after governor_end has
@@ -14,6 +16,7 @@
 #define RUCHE_CORE_GOVERNOR_H
 
 #include "core/err.h"
+#include "core/sched.h"
 #include "core/sched_info.h"
 
 #include <sched.h>
@@ -31,6 +34,9 @@ struct gov_ops {
     int64_t (*wait_ns)(void *vm, unsigned cpu, bool first);
     uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
     void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
+    enum sched_now (*now)(void *vm, unsigned cpu);
+    int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */
+    void (*place)(void *vm, unsigned cpu, const cpu_set_t *set); /* its thread may run there only */
 };
 
 /* `cpus`: of the host. */
@@ -45,11 +51,15 @@ void governor_remove(struct gov_guest *gg); /* NULL is legal; after governor_end
 
 /* At once. */
 void governor_set(struct gov_guest *gg, unsigned share, unsigned cap_pct);
-void governor_set_cpus(struct gov_guest *gg, const cpu_set_t *set); /* where its threads may run */
+/* Where its vCPUs may run, a set for each. Tell it before the kernel: it may give them the sets it knows. */
+void governor_set_cpus(struct gov_guest *gg, const cpu_set_t *set);
 
 void governor_begin(struct gov_guest *gg); /* its threads are there, nobody is held */
 void governor_pause(struct gov_guest *gg, bool paused);
 void governor_end(struct gov_guest *gg);   /* its threads are about to end */
+
+/* One of its vCPUs has gone to sleep, or wants to run. Any thread; takes no lock. */
+void governor_stir(struct gov_guest *gg);
 
 /* Closes an interval: governor_read tells its means until the next. */
 void governor_sample(struct gov_guest *gg);

@@ -211,6 +211,18 @@ void sandbox_io_thread(void)
     filter_done(f, rc);
 }
 
+void sandbox_governor_thread(void)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = f ? allow_common(f) : -ENOMEM;
+
+    if (rc == 0)
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 0);
+    if (rc == 0)
+        rc = allow_plain_mmap(f);
+    filter_done(f, rc);
+}
+
 void sandbox_net_thread(void)
 {
     static const int nr[] = {

@@ -18,7 +18,6 @@
 #define OWED 0.002         /* lacked seconds for which a light guest is given room of its own */
 #define CREDIT_MAX 0.250   /* more than that is a host that does not follow us */
 #define CAP_SLICE 0.006    /* what a capped guest runs at once, at most */
-#define LIGHT_CPU 0.05     /* a vCPU that wants less is not worth holding */
 #define ROOM_MIN 0.1
 #define SUPPLY_MIN 0.02
 
@@ -137,7 +136,7 @@ static void note_lack(struct sched_vm *v, double entitled)
 
     for (unsigned i = 0; i < v->ncpus; i++)
         waited += v->cpu[i].waited;
-    v->lack = v->bound || waited <= 0 ? 0 : fmax(0, least(v->lack + entitled - used_by(v), 2 * OWED));
+    v->lack = v->bound || waited <= 0 || v->cpu[0].now != NOW_UNKNOWN ? 0 : fmax(0, least(v->lack + entitled - used_by(v), 2 * OWED));
 }
 
 /* Who is owed how much. The bound ones' credits sum to zero: what they all were owed, the host
@@ -223,6 +222,13 @@ static void hold_all(struct sched_vm *v, bool hold)
         v->cpu[i].hold = hold;
 }
 
+static double wants_now(const struct sched_cpu *c)
+{
+    if (c->demand < SCHED_LIGHT || c->now == NOW_ASLEEP)
+        return 0;
+    return c->now == NOW_AWAKE ? 1 : c->demand;
+}
+
 /* Admits `m` of its vCPUs that want to run, those that had least of late. */
 static void admit_some(struct sched_vm *v, unsigned m)
 {
@@ -231,9 +237,9 @@ static void admit_some(struct sched_vm *v, unsigned m)
         unsigned before = 0;
 
         for (unsigned k = 0; k < v->ncpus; k++)
-            before += v->cpu[k].demand >= LIGHT_CPU &&
+            before += wants_now(&v->cpu[k]) > 0 &&
                       (v->cpu[k].turn < c->turn || (v->cpu[k].turn == c->turn && k < i));
-        v->cpu[i].hold = c->demand >= LIGHT_CPU && before >= m;
+        v->cpu[i].hold = wants_now(c) > 0 && before >= m;
     }
 }
 
@@ -244,7 +250,7 @@ static double admit(struct sched_vm *v, double room)
     unsigned m;
 
     for (unsigned i = 0; i < v->ncpus; i++)
-        want += v->cpu[i].demand >= LIGHT_CPU ? v->cpu[i].demand : 0;
+        want += wants_now(&v->cpu[i]);
     if (room < ROOM_MIN) {
         if (v->credit < -4 * OVERDRAFT)
             hold_all(v, true);
@@ -266,6 +272,18 @@ static bool goes_first(const struct sched_vm *v)
     return !v->bound && v->credit >= -OVERDRAFT;
 }
 
+/* The places that a light guest takes. */
+static double place_of(const struct sched_domain *d, const struct sched_vm *v)
+{
+    double sum = 0;
+
+    if (v->cpu[0].now == NOW_UNKNOWN)
+        return v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
+    for (unsigned i = 0; i < v->ncpus; i++)
+        sum += wants_now(&v->cpu[i]);
+    return sum;
+}
+
 /* Light guests within their part always run; the others by urgency while there is room: as many
  * as there are CPUs, however busy the host is, for it gives to each that wants to run. */
 static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
@@ -279,7 +297,7 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
         if (v->paused || v->capped || !goes_first(v))
             continue;
         hold_all(v, false);
-        room -= v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
+        room -= place_of(d, v);
         step = v->lack > OWED ? SLICE_MIN : step;
     }
     for (;;) {

@@ -10,7 +10,10 @@
  * of all that was really used, and shrinks by what the guest used. So a busy host changes
  * nothing in the ratio, and a slice that was too long is made up for by a longer wait, also at
  * 1000:1. Who wants less than it is entitled to banks nothing.
- * Those who are owed most run; the others are held. Only the last one admitted may have some of
+ * Those who are owed most run; the others are held. Who is known to sleep takes no place: so if
+ * the caller steps whenever somebody halts or wakes, no place is ever empty while another wants it,
+ * and who wakes within its part has one at once. Where that cannot be known, the mean of what a
+ * guest wanted stands for what it wants now. Only the last one admitted may have some of
  * its vCPUs held, in turns, else two CPUs could not be divided 1:1 among a guest with two vCPUs
  * and one with one.
  * A cap is a bucket of CPU seconds that may go below zero, so that it is exact in the mean.
@@ -24,7 +27,12 @@
 
 #include <stdbool.h>
 
+#define SCHED_LIGHT 0.05 /* a vCPU that wants less is not worth holding */
+
+enum sched_now { NOW_UNKNOWN, NOW_AWAKE, NOW_ASLEEP };
+
 struct sched_cpu { /* one vCPU */
+    enum sched_now now; /* asleep: the guest has halted it */
     /* since the last step */
     double used;
     double waited; /* it wanted a CPU and the host gave none; negative: so much less than was said */
@@ -44,7 +52,7 @@ struct sched_vm {
     double io_used; /* since the last step: threads of it that cannot be held */
     /* state */
     double credit, tokens, io_demand;
-    double lack; /* light guests': what the host did not give, though they were within their part */
+    double lack; /* light guests' whose sleep is unknown: what the host did not give, though they were within their part */
     double want;  /* CPUs' worth of its threads that run or wait for the host */
     double limit; /* what it could have alone: of that what the host gives, or its cap */
     double fair;  /* what it might have at most if it wanted */

@@ -178,23 +178,20 @@ int session_apply_pins(struct session *s, struct guest *g, struct err *e)
 {
     int tid[VM_THREADS_MAX];
     unsigned n = vm_threads(g->vm, tid, VM_THREADS_MAX);
-    cpu_set_t all;
+    cpu_set_t set[VM_THREADS_MAX];
     int rc = 0;
 
-    CPU_ZERO(&all);
+    memset(set, 0, sizeof set);
     for (unsigned i = 0; i < n && rc == 0; i++) {
         const char *own = i < g->c->vcpus ? g->vcpu_pin[i] : NULL;
-        cpu_set_t set;
 
-        CPU_ZERO(&set);
-        rc = pin_set(s, own ? own : g->c->pin, &set, e);
-        if (i < g->c->vcpus)
-            CPU_OR(&all, &all, &set);
-        if (rc == 0 && sched_setaffinity(tid[i], sizeof set, &set) < 0 && errno != ESRCH)
-            rc = err_set(e, errno, "%s cannot be pinned: %s", g->c->name, strerror(errno));
+        rc = pin_set(s, own ? own : g->c->pin, &set[i], e);
     }
     if (n && rc == 0 && vm_governed(g->vm))
-        governor_set_cpus(vm_governed(g->vm), &all);
+        governor_set_cpus(vm_governed(g->vm), set);
+    for (unsigned i = 0; i < n && rc == 0; i++)
+        if (sched_setaffinity(tid[i], sizeof set[i], &set[i]) < 0 && errno != ESRCH)
+            rc = err_set(e, errno, "%s cannot be pinned: %s", g->c->name, strerror(errno));
     if (n)
         session_sched_threads(g);
     return rc;

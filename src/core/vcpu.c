@@ -19,6 +19,7 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +81,16 @@ static void vcpu_sleep(struct vcpu *v, uint32_t value, enum ledger_state s)
         futex_wait(&v->attention, value);
     v->sleeping = false;
     ledger_switch(&v->ledger, LEDGER_VMM, clock_mono_ns());
+}
+
+/* Its CPU is free for others, or it wants one. */
+static void vcpu_asleep(struct vcpu *v, bool asleep)
+{
+    if (v->asleep == asleep)
+        return;
+    v->asleep = asleep;
+    if (v->vm->gov)
+        governor_stir(v->vm->gov);
 }
 
 static void vcpu_park(struct vcpu *v)
@@ -282,10 +293,13 @@ static bool vcpu_turn(struct vcpu *v)
         if (v->halted_irqs && !v->wait_sipi &&
             v->vm->chip.ops->pending(v->vm->chip.chip, v->index))
             v->halted = false;
-        else
+        else {
+            vcpu_asleep(v, true);
             vcpu_sleep(v, att, LEDGER_HALT);
+        }
         return true;
     }
+    vcpu_asleep(v, false);
     if (att) {
         vcpu_hold(v, att);
         return true;
@@ -310,6 +324,12 @@ static void take_kicks(void)
     pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 }
 
+/* The C library has registered an area with the kernel in which that tells the CPU, for rseq(2). */
+static const uint32_t *rseq_cpu(void)
+{
+    return __rseq_size ? &((const struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset))->cpu_id : NULL;
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
@@ -317,6 +337,7 @@ static void *vcpu_main(void *arg)
     unsigned n;
 
     take_kicks();
+    v->on_cpu = rseq_cpu();
     thread_tell_tid(&v->tid);
     slice_ask(SLICE_NS);
     n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
@@ -336,6 +357,7 @@ int vcpu_start(struct vcpu *v, struct err *e)
     v->halted = v->wait_sipi = v->vm->irqchip_user && v->index != 0;
     v->halted_irqs = false;
     v->sleeping = false;
+    v->asleep = false;
     v->parked = false;
     v->dead = false;
     v->ticks = ticks_host();

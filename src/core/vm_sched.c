@@ -95,9 +95,32 @@ static void hold(void *opaque, unsigned cpu, enum gov_hold how)
         vcpu_clear(v, ATT_CAP);
 }
 
+static enum sched_now now(void *opaque, unsigned cpu)
+{
+    struct vm *vm = opaque;
+
+    return !vm->irqchip_user ? NOW_UNKNOWN : vm->vcpu[cpu].asleep ? NOW_ASLEEP : NOW_AWAKE;
+}
+
+static int where(void *opaque, unsigned cpu)
+{
+    const struct vm *vm = opaque;
+    const uint32_t *on = vm->vcpu[cpu].on_cpu;
+
+    return on ? (int)__atomic_load_n(on, __ATOMIC_RELAXED) : -1;
+}
+
+static void place(void *opaque, unsigned cpu, const cpu_set_t *set)
+{
+    struct vm *vm = opaque;
+
+    sched_setaffinity(vm->vcpu[cpu].tid, sizeof *set, set);
+}
+
 int vm_govern(struct vm *vm, struct governor *g)
 {
-    static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold};
+    static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
+                                       .now = now, .where = where, .place = place};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
     return vm->gov ? 0 : -ENOMEM;
