@@ -53,6 +53,13 @@ void thread_await_tid(_Atomic int *tid)
         futex_wait(tid, 0);
 }
 
+/* Its CPU is free for others, or it wants one. */
+static void vcpu_stirs(struct vcpu *v)
+{
+    if (v->vm->gov)
+        governor_stir(v->vm->gov);
+}
+
 void vcpu_post(struct vcpu *v, uint32_t bits)
 {
     uint32_t old = atomic_fetch_or(&v->attention, bits);
@@ -60,9 +67,10 @@ void vcpu_post(struct vcpu *v, uint32_t bits)
     if ((old & bits) == bits)
         return;
     /* seq_cst pairs with vcpu_sleep: either it sees the bit, or we see it sleeping */
-    if (v->sleeping)
+    if (v->sleeping) {
         futex_wake(&v->attention);
-    else if (v->av)
+        vcpu_stirs(v); /* itself could say so only when it has a CPU */
+    } else if (v->av)
         v->vm->accel->vcpu_kick(v->av);
 }
 
@@ -83,14 +91,12 @@ static void vcpu_sleep(struct vcpu *v, uint32_t value, enum ledger_state s)
     ledger_switch(&v->ledger, LEDGER_VMM, clock_mono_ns());
 }
 
-/* Its CPU is free for others, or it wants one. */
 static void vcpu_asleep(struct vcpu *v, bool asleep)
 {
     if (v->asleep == asleep)
         return;
     v->asleep = asleep;
-    if (v->vm->gov)
-        governor_stir(v->vm->gov);
+    vcpu_stirs(v);
 }
 
 static void vcpu_park(struct vcpu *v)

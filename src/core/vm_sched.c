@@ -97,9 +97,12 @@ static void hold(void *opaque, unsigned cpu, enum gov_hold how)
 
 static enum sched_now now(void *opaque, unsigned cpu)
 {
-    struct vm *vm = opaque;
+    const struct vm *vm = opaque;
+    const struct vcpu *v = &vm->vcpu[cpu];
 
-    return !vm->irqchip_user ? NOW_UNKNOWN : vm->vcpu[cpu].asleep ? NOW_ASLEEP : NOW_AWAKE;
+    if (!vm->irqchip_user)
+        return NOW_UNKNOWN;
+    return v->asleep && !(v->attention & ~(uint32_t)ATT_HOLD) ? NOW_ASLEEP : NOW_AWAKE;
 }
 
 static int where(void *opaque, unsigned cpu)
