@@ -4,6 +4,7 @@
  * among the vCPUs that run, as a kernel does.
  */
 #include "core/sched.h"
+#include "core/sched_place.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -27,6 +28,7 @@ struct machine {
     double foreign;           /* busy threads of others */
     double now, due;
     unsigned n, steps;
+    bool seen; /* a step at once when somebody halts or wakes */
     struct sched_vm *sleeper; /* sleeps around each step */
 };
 
@@ -82,13 +84,28 @@ static void run(struct machine *m)
     m->now += QUANTUM;
 }
 
+/* Who sleeps is told; returns whether that has changed. */
+static bool tell_now(struct machine *m)
+{
+    bool changed = false;
+
+    for (unsigned k = 0; k < m->n && m->seen; k++)
+        for (unsigned i = 0; i < m->vm[k].ncpus; i++) {
+            enum sched_now now = wants(m, k) ? NOW_AWAKE : NOW_ASLEEP;
+
+            changed |= m->cpu[k][i].now != now;
+            m->cpu[k][i].now = now;
+        }
+    return changed;
+}
+
 static void simulate(struct machine *m, double seconds)
 {
     double until = m->now + seconds, last = m->now;
 
     while (m->now < until) {
         run(m);
-        if (m->now < m->due)
+        if (!tell_now(m) && m->now < m->due)
             continue;
         m->due = m->now + sched_step(&m->d, m->list, m->n, m->now - last);
         last = m->now;
@@ -193,6 +210,57 @@ static void idle_guests_leave_all_to_the_others(void **state)
     assert_true(m->got[0] / 5 > 0.97);
     assert_int_equal(m->vm[1].reason, REASON_IDLE);
     free(m);
+}
+
+static void a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest(void **state)
+{
+    (void)state;
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        struct machine *m = machine(cpus);
+
+        m->seen = true;
+        add(m, 300, 1, 1);
+        add(m, 100, 1, 1);
+        add(m, 1200, 1, 0.5);
+        settle(m);
+        simulate(m, 5);
+        assert_true(m->got[2] / 5 > 0.97 * 0.5);
+        assert_true(m->idle < 0.01 * 5 * cpus);
+        assert_near(m->got[0] + m->got[1] + m->got[2], 5 * cpus, 0.02 * 5 * cpus);
+        if (cpus == 1)
+            assert_near(m->got[0] / (m->got[0] + m->got[1]), 0.75, 0.015);
+        free(m);
+    }
+}
+
+static void each_that_runs_has_a_cpu_where_no_other_is(void **state)
+{
+    cpu_set_t all, second;
+    struct sched_place p[] = {
+        {.may = &all, .at = 0, .there = false},    /* begins, comes from a CPU that is taken */
+        {.may = &all, .at = 0, .there = true},     /* stays */
+        {.may = &all, .at = 0, .there = true},     /* shares that CPU */
+        {.may = &second, .at = 2, .there = false}, /* may only run where another is now: the kernel decides */
+        {.may = &all, .at = -1},
+    };
+
+    (void)state;
+    CPU_ZERO(&all);
+    CPU_ZERO(&second);
+    for (int c = 0; c < 3; c++)
+        CPU_SET(c, &all);
+    CPU_SET(1, &second);
+    sched_place(p, 5);
+    assert_int_equal(p[1].to, -1);
+    assert_int_equal(p[0].to, 1);
+    assert_int_equal(p[2].to, 2);
+    assert_int_equal(p[3].to, -1);
+    assert_int_equal(p[4].to, -1);
+    p[0].at = 2;
+    p[1].there = p[2].there = false;
+    sched_place(p, 2);
+    assert_int_equal(p[0].to, 2); /* its last one */
+    assert_int_equal(p[1].to, 0);
 }
 
 static void a_sleeper_before_each_step_gains_nothing(void **state)
@@ -376,6 +444,8 @@ int main(void)
         cmocka_unit_test(guests_with_more_vcpus_get_no_more),
         cmocka_unit_test(what_a_guest_cannot_use_goes_to_the_others),
         cmocka_unit_test(idle_guests_leave_all_to_the_others),
+        cmocka_unit_test(a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest),
+        cmocka_unit_test(each_that_runs_has_a_cpu_where_no_other_is),
         cmocka_unit_test(a_sleeper_before_each_step_gains_nothing),
         cmocka_unit_test(a_busy_host_changes_nothing_in_the_ratio),
         cmocka_unit_test(a_busy_host_is_asked_for_all_that_it_gives),
