@@ -134,12 +134,11 @@ tsan: ## build and unit-test with ThreadSanitizer
 	$(MAKE) V=build/tsan BIN=build/tsan/ruche OPT=-O1 SAN="-fsanitize=thread -Wno-tsan" all units
 	RUCHE_BUILD=build/tsan tests/run --timeout 300 unit
 
-sanitize: guests ## long: Debian and a busy lab on binaries built with ASan+UBSan and with TSan
+sanitize: guests ## long: Debian, a busy lab and a monkey at the console, on binaries built with ASan+UBSan and with TSan
 	$(MAKE) V=build/asan BIN=build/asan/ruche OPT=-O1 \
 	  SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" build/asan/ruche
 	$(MAKE) V=build/tsan BIN=build/tsan/ruche OPT=-O1 SAN="-fsanitize=thread -Wno-tsan" build/tsan/ruche
-	RUCHE=build/asan/ruche tests/long/sanitize.py
-	RUCHE=build/tsan/ruche tests/long/sanitize.py
+	for b in asan tsan; do RUCHE=build/$$b/ruche tests/tui/monkey --seconds 60 && RUCHE=build/$$b/ruche tests/long/sanitize.py || exit; done
 
 fuzz: fuzzers ## run each fuzzer for FUZZ_SECONDS (60)
 	tests/run --fuzz-seconds $(or $(FUZZ_SECONDS),60) fuzz

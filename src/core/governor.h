@@ -4,9 +4,9 @@
  *
  * Its thread reads what every guest has used and waited for, asks sched.h who may run, holds the
  * vCPUs of the others, and puts those that run on a host CPU each: the kernel's own balancing is
- * slower than our slices, so two would share a CPU while another had nothing to do. It ticks in milliseconds while shares or caps bind, some ten times a
- * second while nothing does, and not at all without running guests; besides, at once, when a guest
- * that is part of it halts or wakes.
+ * slower than our slices, so two would share a CPU while another had nothing to do. It ticks in
+ * milliseconds while shares or caps bind, some ten times a second while nothing does, not at all
+ * without running guests; and at once when a guest that is part of it halts or wakes.
  *
  * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
  * functions of `gov_ops` are called on the governor's thread, and never after governor_end has
