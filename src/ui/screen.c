@@ -383,9 +383,9 @@ bool screen_key(struct key *k, struct mouse *m)
     if (k->special || c != ESC)
         return true;
     rc = wget_wch(the_screen.keys, &c);
-    if (rc == OK)
+    if (rc == OK && c != ESC)
         *k = (struct key){.code = c, .alt = true};
-    else if (rc == KEY_CODE_YES) /* an Escape, then an arrow */
+    else if (rc != ERR) /* an Escape, then an arrow or another one */
         ungetch((int)c);
     return true;
 }
