@@ -163,7 +163,7 @@ def main():
             run(f"{kind}_debian_{vcpus}_vcpu", DEBIAN.format(vcpus=vcpus), debian)
     if "tiny" in work:
         run(f"{kind}_tiny_guests_under_load", TINY, tiny)
-    return 1 if failures else 0
+    return exit_code()
 
 
 sys.exit(main())
