@@ -23,6 +23,7 @@ enum { QUEUE_MAX = 32, MATCHES_MAX = 200, POPUP_ROWS = 10, PASTE_MAX = 8192, ESC
 
 static struct {
     bool active, popup, pasting;
+    uint64_t paste_ns;
     char prompt[16];
     void (*enter)(void *arg, const char *text);
     void (*change)(void *arg, const char *text);
@@ -247,6 +248,7 @@ static bool paste_key(const struct key *k)
 {
     if (k->special && k->code == KEY_PASTE_BEGIN) {
         the_line.pasting = true;
+        paste_stalls(&the_line.paste_ns);
         return true;
     }
     if (!the_line.pasting)
@@ -256,6 +258,10 @@ static bool paste_key(const struct key *k)
         rl_insert_text(text_str(&the_line.paste));
         text_clear(&the_line.paste);
         pump();
+    } else if (paste_stalls(&the_line.paste_ns)) {
+        the_line.pasting = false;
+        text_clear(&the_line.paste);
+        return false;
     } else if (!k->special && the_line.paste.len < PASTE_MAX) {
         char buf[MB_LEN_MAX];
         mbstate_t st = {0};

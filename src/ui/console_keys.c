@@ -83,22 +83,37 @@ static void to_guest(struct console_view *c, const struct key *k)
         guest_term_key(t, key, mods);
 }
 
-static void paste_key(struct console_view *c, const struct key *k)
+/* False: it is no part of the paste. */
+static bool paste_key(struct console_view *c, const struct key *k)
 {
     char utf8[8];
     wchar_t w[2] = {(wchar_t)k->code, 0};
     size_t n;
 
+    if (!c->pasting && k->special && k->code == KEY_PASTE_BEGIN && c->mode == CONSOLE_TYPE &&
+        !console_focus(c)->scrolling) {
+        c->pasting = true;
+        paste_stalls(&c->paste_ns);
+        return true;
+    }
+    if (!c->pasting)
+        return false;
     if (k->special && k->code == KEY_PASTE_END) {
         c->pasting = false;
         if (!c->watch)
             guest_term_paste(console_focus(c)->term, text_str(&c->paste), c->paste.len);
         text_free(&c->paste);
-        return;
+        return true;
+    }
+    if (paste_stalls(&c->paste_ns)) {
+        c->pasting = false;
+        text_free(&c->paste);
+        return false;
     }
     n = k->special ? (size_t)-1 : wcstombs(utf8, w, sizeof utf8);
     if (n != (size_t)-1)
         text_add(&c->paste, utf8, n);
+    return true;
 }
 
 /* Looking back. */
@@ -352,9 +367,9 @@ bool console_view_key(struct view *v, const struct key *k)
         return true;
     if (c->mode != CONSOLE_TYPE || console_focus(c)->scrolling || k->special || k->code == PREFIX_KEY)
         ui_redraw(v->ui); /* else the guest's answer will */
-    if (c->pasting)
-        paste_key(c, k);
-    else if (k->special && k->code == KEY_F(12))
+    if (paste_key(c, k))
+        return true;
+    if (k->special && k->code == KEY_F(12))
         ui_pop(v->ui, v);
     else if (c->mode == CONSOLE_HELP)
         c->mode = CONSOLE_TYPE;
@@ -366,8 +381,6 @@ bool console_view_key(struct view *v, const struct key *k)
         c->mode = CONSOLE_PREFIX;
     else if (console_focus(c)->scrolling || (k->special && k->code == KEY_SPREVIOUS))
         look_back_key(c, k);
-    else if (k->special && k->code == KEY_PASTE_BEGIN)
-        c->pasting = true;
     else
         to_guest(c, k);
     return true;

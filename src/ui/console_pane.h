@@ -34,6 +34,7 @@ struct console_view {
     char search[64]; /* what is looked for, UTF-8 */
     size_t nsearch;
     bool pasting;
+    uint64_t paste_ns;
     struct text paste;
     struct loop_timer *settle; /* the size of a virtio console's pane has changed */
 };
