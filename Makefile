@@ -193,6 +193,6 @@ clean: ## remove what was built
 	rm -rf build/release build/asan build/tsan build/fuzz $(BIN)
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile | sort -u | expand -t 14
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | sort -u | expand -t 14
 
 -include $(shell find $(V) build/fuzz -name '*.d' 2>/dev/null)
