@@ -146,10 +146,10 @@ static void read_cpu(struct gov_guest *a, unsigned i, double dt)
 
 static void read_guest(struct gov_guest *a, double dt)
 {
-    for (unsigned i = 0; i < a->s.ncpus; i++)
+    for (unsigned i = 0; i < a->s.ncpus; i++) {
         read_cpu(a, i, dt);
-    for (unsigned i = 0; i < a->s.ncpus; i++)
         a->s.cpu[i].now = a->ops->now(a->vm, i);
+    }
     a->s.io_used = seconds_since(&a->io_ns, a->ops->io_ns(a->vm));
 }
 
@@ -157,9 +157,7 @@ static void read_guest(struct gov_guest *a, double dt)
 
 static bool takes_cpu(const struct gov_guest *a, unsigned i)
 {
-    const struct sched_cpu *c = &a->s.cpu[i];
-
-    return !a->s.paused && !c->hold && c->now != NOW_ASLEEP && c->demand >= SCHED_LIGHT;
+    return !a->s.paused && !a->s.cpu[i].hold && sched_wants(&a->s.cpu[i]);
 }
 
 /* Who shares a CPU with another, or is about to run, is told where to go. */

@@ -192,6 +192,19 @@ void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsig
     filter_done(f, rc);
 }
 
+/* What any thread of ours needs, and these. */
+static void filter_list(const int *nr, size_t n)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = f ? allow_common(f) : -ENOMEM;
+
+    if (rc == 0)
+        rc = allow_list(f, nr, n);
+    if (rc == 0)
+        rc = allow_plain_mmap(f);
+    filter_done(f, rc);
+}
+
 void sandbox_io_thread(void)
 {
     static const int nr[] = {
@@ -201,26 +214,15 @@ void sandbox_io_thread(void)
         SCMP_SYS(fallocate),  SCMP_SYS(lseek),       SCMP_SYS(fstat),     SCMP_SYS(newfstatat),
         SCMP_SYS(getrandom),  SCMP_SYS(ioctl),       SCMP_SYS(close),     SCMP_SYS(sync_file_range),
     };
-    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = f ? allow_common(f) : -ENOMEM;
 
-    if (rc == 0)
-        rc = allow_list(f, nr, sizeof nr / sizeof nr[0]);
-    if (rc == 0)
-        rc = allow_plain_mmap(f);
-    filter_done(f, rc);
+    filter_list(nr, sizeof nr / sizeof nr[0]);
 }
 
 void sandbox_governor_thread(void)
 {
-    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = f ? allow_common(f) : -ENOMEM;
+    static const int nr[] = {SCMP_SYS(sched_setaffinity)};
 
-    if (rc == 0)
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 0);
-    if (rc == 0)
-        rc = allow_plain_mmap(f);
-    filter_done(f, rc);
+    filter_list(nr, sizeof nr / sizeof nr[0]);
 }
 
 void sandbox_net_thread(void)

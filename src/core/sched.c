@@ -129,6 +129,11 @@ static bool runs_whole(const struct sched_vm *v)
     return true;
 }
 
+static bool halts_are_seen(const struct sched_vm *v)
+{
+    return v->cpu[0].now != NOW_UNKNOWN;
+}
+
 /* Light guests share CPUs with those that run beside them; waiting shows what that costs. */
 static void note_lack(struct sched_vm *v, double entitled)
 {
@@ -136,7 +141,10 @@ static void note_lack(struct sched_vm *v, double entitled)
 
     for (unsigned i = 0; i < v->ncpus; i++)
         waited += v->cpu[i].waited;
-    v->lack = v->bound || waited <= 0 || v->cpu[0].now != NOW_UNKNOWN ? 0 : fmax(0, least(v->lack + entitled - used_by(v), 2 * OWED));
+    if (v->bound || waited <= 0 || halts_are_seen(v))
+        v->lack = 0;
+    else
+        v->lack = fmax(0, least(v->lack + entitled - used_by(v), 2 * OWED));
 }
 
 /* Who is owed how much. The bound ones' credits sum to zero: what they all were owed, the host
@@ -224,7 +232,7 @@ static void hold_all(struct sched_vm *v, bool hold)
 
 static double wants_now(const struct sched_cpu *c)
 {
-    if (c->demand < SCHED_LIGHT || c->now == NOW_ASLEEP)
+    if (!sched_wants(c))
         return 0;
     return c->now == NOW_AWAKE ? 1 : c->demand;
 }
@@ -237,9 +245,9 @@ static void admit_some(struct sched_vm *v, unsigned m)
         unsigned before = 0;
 
         for (unsigned k = 0; k < v->ncpus; k++)
-            before += wants_now(&v->cpu[k]) > 0 &&
+            before += sched_wants(&v->cpu[k]) &&
                       (v->cpu[k].turn < c->turn || (v->cpu[k].turn == c->turn && k < i));
-        v->cpu[i].hold = wants_now(c) > 0 && before >= m;
+        v->cpu[i].hold = sched_wants(c) && before >= m;
     }
 }
 
@@ -277,7 +285,7 @@ static double place_of(const struct sched_domain *d, const struct sched_vm *v)
 {
     double sum = 0;
 
-    if (v->cpu[0].now == NOW_UNKNOWN)
+    if (!halts_are_seen(v))
         return v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
     for (unsigned i = 0; i < v->ncpus; i++)
         sum += wants_now(&v->cpu[i]);

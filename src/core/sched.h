@@ -43,6 +43,12 @@ struct sched_cpu { /* one vCPU */
     bool hold;
 };
 
+/* It is worth a place: for all that is known it wants to run now. */
+static inline bool sched_wants(const struct sched_cpu *c)
+{
+    return c->demand >= SCHED_LIGHT && c->now != NOW_ASLEEP;
+}
+
 struct sched_vm {
     double weight;
     double cap; /* host CPUs, 0: none */

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
  * thread: see thread.h.
  */
 #include "core/thread.h"
+
 #include <signal.h>
 #include <string.h>
 

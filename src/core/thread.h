@@ -1,11 +1,13 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
  * thread: starts the threads that do a guest's work: with a stack of their own size and without
  * signals but their own faults; what is sent to the process belongs to the main loop.
  */
 #ifndef RUCHE_CORE_THREAD_H
 #define RUCHE_CORE_THREAD_H
+
 #include "core/err.h"
+
 #include <pthread.h>
 #include <stddef.h>
 

@@ -135,7 +135,7 @@ enum section { CPU, VCPUS, MEMORY, MEMORY_HISTORY, EXITS, EXIT_HISTORY, DISKS, N
 
 static const struct {
     int (*draw)(struct ui *u, struct row *r, struct area a);
-    int most; /* rows that it can make use of; 0: only those that it needs */
+    int most; /* rows that it can make use of; 0: see rows_useful */
 } sections[SECTIONS] = {
     [CPU] = {cpu, PANEL_HISTORY_ROWS},
     [VCPUS] = {panel_vcpus, 0},
@@ -145,7 +145,7 @@ static const struct {
     [EXIT_HISTORY] = {exit_history, PANEL_HISTORY_ROWS},
     [DISKS] = {panel_disks, 0},
     [NETS] = {panel_nets, 0},
-    [EVENTS] = {draw_events, 1 + EVENTS_KEPT},
+    [EVENTS] = {draw_events, 0},
 };
 
 static int rows_needed(struct ui *u, struct row *r, enum section s)
@@ -170,6 +170,12 @@ static int rows_needed(struct ui *u, struct row *r, enum section s)
     }
 }
 
+/* At most; not more than it needs: no others. */
+static int rows_useful(struct ui *u, struct row *r, enum section s)
+{
+    return s == EVENTS ? 1 + (int)count_events(u, r) : sections[s].most;
+}
+
 struct column {
     enum section s[SECTIONS];
     int n, rows[SECTIONS];
@@ -178,15 +184,17 @@ struct column {
 /* Gives each section its rows; what is left of `h` goes to those that can make use of it. */
 static int plan(struct ui *u, struct row *r, struct column *c, int h)
 {
-    int used = 0, events = (int)count_events(u, r);
+    int used = 0, most[SECTIONS];
     bool more = true;
 
-    for (int i = 0; i < c->n; i++)
+    for (int i = 0; i < c->n; i++) {
         used += c->rows[i] = rows_needed(u, r, c->s[i]);
+        most[i] = rows_useful(u, r, c->s[i]);
+    }
     while (used < h && more) {
         more = false;
         for (int i = 0; i < c->n && used < h; i++) {
-            if (c->rows[i] < sections[c->s[i]].most && !(c->s[i] == EVENTS && c->rows[i] > events)) {
+            if (c->rows[i] < most[i]) {
                 c->rows[i]++;
                 used++;
                 more = true;

@@ -35,18 +35,21 @@ static int bar_width(int i)
     return (int)(strlen(bar[i].key) + strlen(bar[i].label)) + 1;
 }
 
-static int bar_part(const struct ui *u)
+/* The first entry from `i` on that belongs to what is open; BAR: it does not fit at column `x`, or there is none. */
+static int bar_next(const struct ui *u, int i, int x, int w)
 {
-    return u->top == u->table ? BAR_TABLE : BAR_ABOVE;
+    int where = u->top == u->table ? BAR_TABLE : BAR_ABOVE;
+
+    while (i < BAR && !(bar[i].where & where))
+        i++;
+    return i < BAR && x + bar_width(i) + 1 <= w ? i : BAR;
 }
 
 void table_keybar(struct ui *u, int y, int w)
 {
     int x = 1;
 
-    for (int i = 0; i < BAR && x + bar_width(i) + 1 <= w; i++) {
-        if (!(bar[i].where & bar_part(u)))
-            continue;
+    for (int i = bar_next(u, 0, x, w); i < BAR; i = bar_next(u, i + 1, x, w)) {
         draw_text(y, x, w - x, ROLE_KEY, bar[i].key);
         draw_text(y, x + (int)strlen(bar[i].key) + 1, w - x, ROLE_DIM, bar[i].label);
         x += bar_width(i) + 2;
@@ -57,9 +60,7 @@ bool table_keybar_at(struct ui *u, int at, int w, struct key *k)
 {
     int x = 1;
 
-    for (int i = 0; i < BAR && x + bar_width(i) + 1 <= w; i++) {
-        if (!(bar[i].where & bar_part(u)))
-            continue;
+    for (int i = bar_next(u, 0, x, w); i < BAR; i = bar_next(u, i + 1, x, w)) {
         if (at >= x && at < x + bar_width(i)) {
             /* of two, "+/-", the one that was hit; the label is for the first */
             bool second = !bar[i].code && at == x + 2 && bar[i].key[1];

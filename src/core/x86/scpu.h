@@ -184,8 +184,9 @@ struct scpu {
 };
 _Static_assert(__builtin_offsetof(struct scpu, tmp) == 18 * 8, "register file offsets");
 
-/* Byte offsets into the register file, as uops hold them. */
 enum { APIC_X2 = 1 << 10, APIC_ENABLED = 1 << 11 }; /* of IA32_APIC_BASE */
+
+/* Byte offsets into the register file, as uops hold them. */
 enum { OFS_ZERO = 128, OFS_EA = 136, OFS_TMP = 144 };
 
 #define SCPU_REG(c, ofs, type) (*(type *)((char *)(c) + (ofs)))
