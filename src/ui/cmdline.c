@@ -7,6 +7,7 @@
 #include "ui/cmdline.h"
 
 #include "core/text.h"
+#include "ui/paste.h"
 #include "ui/prompt.h"
 #include "ui/screen.h"
 
@@ -22,8 +23,7 @@
 enum { QUEUE_MAX = 32, MATCHES_MAX = 200, POPUP_ROWS = 10, PASTE_MAX = 8192, ESCAPE = 27 };
 
 static struct {
-    bool active, popup, pasting;
-    uint64_t paste_ns;
+    bool active, popup;
     char prompt[16];
     void (*enter)(void *arg, const char *text);
     void (*change)(void *arg, const char *text);
@@ -34,7 +34,7 @@ static struct {
     char *match[MATCHES_MAX];
     int nmatches, pick; /* pick: -1 none */
     int pop_start;      /* where the completed word begins */
-    struct text paste;
+    struct paste paste;
 } the_line;
 
 /* readline's hooks. */
@@ -124,7 +124,7 @@ void cmdline_fini(void)
 {
     cmdline_close();
     prompt_save();
-    text_free(&the_line.paste);
+    text_free(&the_line.paste.text);
     rl_getc_function = rl_getc;
     rl_input_available_hook = NULL;
     rl_outstream = stdout;
@@ -246,31 +246,17 @@ static bool popup_key(const struct key *k)
 /* Pasted text is one insertion; what would end the line becomes a blank. */
 static bool paste_key(const struct key *k)
 {
-    if (k->special && k->code == KEY_PASTE_BEGIN) {
-        the_line.pasting = true;
-        paste_stalls(&the_line.paste_ns);
-        return true;
-    }
-    if (!the_line.pasting)
-        return false;
-    if (k->special && k->code == KEY_PASTE_END) {
-        the_line.pasting = false;
-        rl_insert_text(text_str(&the_line.paste));
-        text_clear(&the_line.paste);
-        pump();
-    } else if (paste_stalls(&the_line.paste_ns)) {
-        the_line.pasting = false;
-        text_clear(&the_line.paste);
-        return false;
-    } else if (!k->special && the_line.paste.len < PASTE_MAX) {
-        char buf[MB_LEN_MAX];
-        mbstate_t st = {0};
-        size_t n = wcrtomb(buf, k->code < ' ' ? L' ' : (wchar_t)k->code, &st);
+    struct text *t = &the_line.paste.text;
+    enum paste_step step = paste_take(&the_line.paste, k, PASTE_MAX);
 
-        if (n != (size_t)-1)
-            text_add(&the_line.paste, buf, n);
+    if (step == PASTE_WHOLE) {
+        for (size_t i = 0; i < t->len; i++)
+            t->buf[i] = (unsigned char)t->buf[i] < ' ' ? ' ' : t->buf[i];
+        rl_insert_text(text_str(t));
+        text_clear(t);
+        pump();
     }
-    return true;
+    return step != PASTE_NOT;
 }
 
 /* Escape gives up, but in vi mode only from an empty line. */

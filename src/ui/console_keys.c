@@ -83,37 +83,18 @@ static void to_guest(struct console_view *c, const struct key *k)
         guest_term_key(t, key, mods);
 }
 
-/* False: it is no part of the paste. */
+/* False: it is no part of a paste. */
 static bool paste_key(struct console_view *c, const struct key *k)
 {
-    char utf8[8];
-    wchar_t w[2] = {(wchar_t)k->code, 0};
-    size_t n;
+    bool may_begin = c->mode == CONSOLE_TYPE && !console_focus(c)->scrolling;
+    enum paste_step step = c->paste.on || may_begin ? paste_take(&c->paste, k, SIZE_MAX) : PASTE_NOT;
 
-    if (!c->pasting && k->special && k->code == KEY_PASTE_BEGIN && c->mode == CONSOLE_TYPE &&
-        !console_focus(c)->scrolling) {
-        c->pasting = true;
-        paste_stalls(&c->paste_ns);
-        return true;
-    }
-    if (!c->pasting)
-        return false;
-    if (k->special && k->code == KEY_PASTE_END) {
-        c->pasting = false;
+    if (step == PASTE_WHOLE) {
         if (!c->watch)
-            guest_term_paste(console_focus(c)->term, text_str(&c->paste), c->paste.len);
-        text_free(&c->paste);
-        return true;
+            guest_term_paste(console_focus(c)->term, text_str(&c->paste.text), c->paste.text.len);
+        text_free(&c->paste.text);
     }
-    if (paste_stalls(&c->paste_ns)) {
-        c->pasting = false;
-        text_free(&c->paste);
-        return false;
-    }
-    n = k->special ? (size_t)-1 : wcstombs(utf8, w, sizeof utf8);
-    if (n != (size_t)-1)
-        text_add(&c->paste, utf8, n);
-    return true;
+    return step != PASTE_NOT;
 }
 
 /* Looking back. */

@@ -6,10 +6,10 @@
 #ifndef RUCHE_UI_CONSOLE_PANE_H
 #define RUCHE_UI_CONSOLE_PANE_H
 
-#include "core/text.h"
 #include "ui/console_view.h"
 #include "ui/emu_draw.h"
 #include "ui/guest_term.h"
+#include "ui/paste.h"
 
 struct pane {
     struct console_view *owner;
@@ -33,9 +33,7 @@ struct console_view {
     enum console_mode mode;
     char search[64]; /* what is looked for, UTF-8 */
     size_t nsearch;
-    bool pasting;
-    uint64_t paste_ns;
-    struct text paste;
+    struct paste paste;
     struct loop_timer *settle; /* the size of a virtio console's pane has changed */
 };
 

@@ -290,7 +290,7 @@ static void free_view(struct view *v)
     for (unsigned i = 0; i < c->n; i++)
         free_pane(c->panes[i]);
     loop_del_timer(c->settle);
-    text_free(&c->paste);
+    text_free(&c->paste.text);
     free(c);
 }
 

@@ -8,7 +8,6 @@
 #ifndef RUCHE_UI_VIEW_H
 #define RUCHE_UI_VIEW_H
 
-#include "core/clock.h"
 #include "ui/draw.h"
 
 struct guest;
@@ -24,16 +23,6 @@ struct key {
 
 /* Special keys of our own, above those of curses. */
 enum { KEY_PASTE_BEGIN = 0x4000, KEY_PASTE_END, KEY_MOUSE_SGR };
-
-/* For each key of a paste, from its beginning on: true if the last call was more than a second ago. A paste
- * comes at once; one whose end was lost must not take all keys for ever. */
-static inline bool paste_stalls(uint64_t *last_ns)
-{
-    uint64_t now = clock_ns(CLOCK_MONOTONIC), last = *last_ns;
-
-    *last_ns = now;
-    return now - last > NS_PER_S;
-}
 
 struct mouse {
     int y, x;       /* on the screen, from 0 */
