@@ -13,7 +13,7 @@ DESTDIR ?=
 VERSION := 0.1
 PKGS    := ncursesw readline vterm libcap libseccomp yaml-0.1 json-c liblzma libzstd zlib liblz4
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
-CFLAGS  := -std=gnu11 $(OPT) -g $(WARN) -fno-strict-aliasing -pthread
+CFLAGS  := -std=gnu11 $(OPT) -g $(WARN) -fno-strict-aliasing -fno-plt -pthread
 CPPFLAGS = -D_GNU_SOURCE -DRUCHE_VERSION='"$(VERSION)"' -DRUCHE_PREFIX='"$(PREFIX)"' \
            -Isrc -I$(V)/gen $(PKG_CFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

@@ -11,6 +11,7 @@
  */
 #include "core/accel_kvm.h"
 
+#include "core/every_exit.h"
 #include "core/mem.h"
 
 #include <cpuid.h>
@@ -342,17 +343,18 @@ static void exit_decode_msr(struct kvm_run *r, struct vexit *x)
     x->msr.fault = false;
 }
 
-static void exit_decode(struct kvm_run *r, struct vexit *x)
+EVERY_EXIT static void exit_decode(struct kvm_run *r, struct vexit *x)
 {
-    switch (r->exit_reason) {
-    case KVM_EXIT_IO:
+    if (r->exit_reason == KVM_EXIT_IO) { /* before the table of jumps, which is a page of its own */
         x->reason = EXIT_IO;
         x->io.port = r->io.port;
         x->io.size = r->io.size;
         x->io.write = r->io.direction == KVM_EXIT_IO_OUT;
         x->io.count = r->io.count;
         x->io.data = (uint8_t *)r + r->io.data_offset;
-        break;
+        return;
+    }
+    switch (r->exit_reason) {
     case KVM_EXIT_MMIO:
         x->reason = EXIT_MMIO;
         x->mmio.gpa = r->mmio.phys_addr;
@@ -386,7 +388,7 @@ static void exit_decode(struct kvm_run *r, struct vexit *x)
     }
 }
 
-static int kvm_vcpu_run(struct accel_vcpu *v)
+EVERY_EXIT static int kvm_vcpu_run(struct accel_vcpu *v)
 {
     struct vexit x; /* what a reason has is filled by its decoder; to clear all of it costs more */
     bool user = v->vm->p.irqchip_user;
@@ -423,7 +425,7 @@ static void kvm_vcpu_kick(struct accel_vcpu *v)
         syscall(SYS_tgkill, getpid(), tid, ACCEL_KICK_SIGNAL);
 }
 
-static void kvm_vcpu_kick_clear(struct accel_vcpu *v)
+EVERY_EXIT static void kvm_vcpu_kick_clear(struct accel_vcpu *v)
 {
     _Atomic uint8_t *flag = (_Atomic uint8_t *)&v->run->immediate_exit;
 

@@ -5,6 +5,8 @@
  */
 #include "core/bus.h"
 
+#include "core/every_exit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +15,16 @@
 enum { BUS_MAX_REGIONS = 128, BUS_MAX_DOORBELLS = 256 };
 
 struct bus {
-    const char *name;
-    pthread_mutex_t map_lock; /* held to change the map */
     _Atomic uint32_t seq;     /* odd while it changes; partner: bus_find */
     _Atomic bool overlaps;    /* two shown regions share an address: order of addition decides */
-    struct bus_region *region[BUS_MAX_REGIONS];
-    _Atomic unsigned nregions;
-    struct bus_doorbell *doorbell[BUS_MAX_DOORBELLS];
-    _Atomic unsigned ndoorbells;
+    _Atomic unsigned last;    /* index of the region hit last: a hint, any value is legal */
+    _Atomic unsigned nregions, ndoorbells;
     _Atomic uint64_t bell_first, bell_last; /* all shown doorbells are in here: most writes are not */
+    struct bus_region *region[BUS_MAX_REGIONS];
+    const char *name;
+    pthread_mutex_t map_lock; /* held to change the map */
+    struct bus_doorbell *doorbell[BUS_MAX_DOORBELLS];
     struct bus_doorbell_listener listener;
-    _Atomic unsigned last; /* index of the region hit last: a hint, any value is legal */
     _Atomic uint64_t unclaimed, refused;
 };
 
@@ -129,7 +130,7 @@ struct bus_region *bus_add(struct bus *b, const char *name, uint64_t base, uint6
                            const struct bus_ops *ops, void *dev, pthread_mutex_t *lock, struct err *e)
 {
     const struct bus_region proto = {.name = name, .base = base, .len = len, .shown = true,
-                                     .ops = ops, .dev = dev, .lock = lock};
+                                     .ops = *ops, .dev = dev, .lock = lock};
 
     return bus_insert(b, &proto, e);
 }
@@ -138,7 +139,7 @@ struct bus_region *bus_add_hidden(struct bus *b, const char *name, uint64_t len,
                                   const struct bus_ops *ops, void *dev, pthread_mutex_t *lock,
                                   struct err *e)
 {
-    const struct bus_region proto = {.name = name, .len = len, .ops = ops, .dev = dev, .lock = lock};
+    const struct bus_region proto = {.name = name, .len = len, .ops = *ops, .dev = dev, .lock = lock};
 
     return bus_insert(b, &proto, e);
 }
@@ -242,7 +243,7 @@ static bool region_has(const struct bus_region *r, uint64_t addr)
     return r->shown && addr - r->base < r->len;
 }
 
-static struct bus_region *bus_look(struct bus *b, uint64_t addr)
+EVERY_EXIT static struct bus_region *bus_look(struct bus *b, uint64_t addr)
 {
     unsigned n = b->nregions, last = b->last;
 
@@ -259,7 +260,7 @@ static struct bus_region *bus_look(struct bus *b, uint64_t addr)
 
 /* The region at `addr`, the offset in it and the bytes left there, or NULL. Regions live on,
  * so that what was found may be used even if it is moved now. */
-static struct bus_region *bus_find(struct bus *b, uint64_t addr, uint64_t *off, uint64_t *room)
+EVERY_EXIT static struct bus_region *bus_find(struct bus *b, uint64_t addr, uint64_t *off, uint64_t *room)
 {
     struct bus_region *r;
     uint32_t seq;
@@ -296,12 +297,12 @@ static void region_count(struct bus_region *r, uint64_t off)
 static unsigned piece_width(const struct bus_region *r, uint64_t off, unsigned size)
 {
     for (unsigned w = 8; w; w >>= 1)
-        if ((r->ops->widths & w) && w <= size && (off & (w - 1)) == 0)
+        if ((r->ops.widths & w) && w <= size && (off & (w - 1)) == 0)
             return w;
     return 0;
 }
 
-static bool region_access(struct bus *b, struct bus_region *r, uint64_t off, unsigned size, bool write,
+EVERY_EXIT static bool region_access(struct bus *b, struct bus_region *r, uint64_t off, unsigned size, bool write,
                           uint64_t *val)
 {
     bool ok = true;
@@ -318,10 +319,10 @@ static bool region_access(struct bus *b, struct bus_region *r, uint64_t off, uns
         }
         uint64_t mask = w == 8 ? ~0ull : (1ull << (8 * w)) - 1;
         if (write)
-            r->ops->write(r->dev, off + done, w, (*val >> (8 * done)) & mask);
+            r->ops.write(r->dev, off + done, w, (*val >> (8 * done)) & mask);
         else
             *val = (*val & ~(mask << (8 * done))) |
-                   ((r->ops->read(r->dev, off + done, w) & mask) << (8 * done));
+                   ((r->ops.read(r->dev, off + done, w) & mask) << (8 * done));
     }
     if (r->lock)
         pthread_mutex_unlock(r->lock);
@@ -329,7 +330,7 @@ static bool region_access(struct bus *b, struct bus_region *r, uint64_t off, uns
 }
 
 /* An access that runs past the end of its region is served by its first `room` bytes. */
-static bool bus_access(struct bus *b, uint64_t addr, unsigned size, bool write, uint64_t *val)
+EVERY_EXIT static bool bus_access(struct bus *b, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
     uint64_t off = 0, room = 0;
     struct bus_region *r = bus_find(b, addr, &off, &room);
@@ -341,7 +342,7 @@ static bool bus_access(struct bus *b, uint64_t addr, unsigned size, bool write, 
     return region_access(b, r, off, size < room ? size : (unsigned)room, write, val);
 }
 
-bool bus_read(struct bus *b, uint64_t addr, unsigned size, uint64_t *val)
+EVERY_EXIT bool bus_read(struct bus *b, uint64_t addr, unsigned size, uint64_t *val)
 {
     bool ok;
 
@@ -352,7 +353,7 @@ bool bus_read(struct bus *b, uint64_t addr, unsigned size, uint64_t *val)
     return ok;
 }
 
-static int bus_find_doorbell(struct bus *b, uint64_t addr)
+EVERY_EXIT static int bus_find_doorbell(struct bus *b, uint64_t addr)
 {
     int fd = -1;
 
@@ -366,7 +367,7 @@ static int bus_find_doorbell(struct bus *b, uint64_t addr)
     return fd;
 }
 
-bool bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
+EVERY_EXIT bool bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
 {
     int fd = bus_find_doorbell(b, addr);
 

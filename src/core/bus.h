@@ -41,7 +41,7 @@ struct bus_region {
     uint64_t len;              /* fixed */
     _Atomic uint64_t base;     /* written under the map's lock; partner: bus_find */
     _Atomic bool shown;        /* likewise */
-    const struct bus_ops *ops; /* fixed */
+    struct bus_ops ops;        /* fixed */
     void *dev;
     pthread_mutex_t *lock;     /* held around ops; NULL: the device locks for itself */
     _Atomic uint64_t hits[BUS_HIT_SLOTS]; /* per offset, or per len/64 slice of a longer region */

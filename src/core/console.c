@@ -4,6 +4,8 @@
  */
 #include "core/console.h"
 
+#include "core/every_exit.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -51,7 +53,7 @@ static uint64_t begin_locked(const struct console *c)
     return c->end > CONSOLE_RING_BYTES ? c->end - CONSOLE_RING_BYTES : 0;
 }
 
-void console_write(struct console *c, const void *buf, size_t len)
+EVERY_EXIT void console_write(struct console *c, const void *buf, size_t len)
 {
     const uint8_t *p = buf;
     void (*fn)(void *arg) = NULL;
@@ -69,7 +71,10 @@ void console_write(struct console *c, const void *buf, size_t len)
         size_t at = c->end % CONSOLE_RING_BYTES;
 
         n = len < CONSOLE_RING_BYTES - at ? len : CONSOLE_RING_BYTES - at;
-        memcpy(c->ring + at, p, n);
+        if (n == 1) /* a serial line's way */
+            c->ring[at] = *p;
+        else
+            memcpy(c->ring + at, p, n);
     }
     if (!c->notified) {
         c->notified = true;

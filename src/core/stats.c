@@ -4,6 +4,8 @@
  */
 #include "core/stats.h"
 
+#include "core/every_exit.h"
+
 static const char *const reason_names[EXIT_REASONS] = {
     [EXIT_IO] = "io",           [EXIT_MMIO] = "mmio",     [EXIT_HLT] = "hlt",
     [EXIT_IRQWIN] = "irqwin",   [EXIT_CPUID] = "cpuid",   [EXIT_MSR] = "msr",
@@ -67,7 +69,7 @@ void ledger_read(struct ledger *l, uint64_t now_ns, uint64_t out[LEDGER_STATES])
     }
 }
 
-static unsigned hist_bucket(uint64_t ns)
+EVERY_EXIT static unsigned hist_bucket(uint64_t ns)
 {
     unsigned log2, b;
 
@@ -88,20 +90,11 @@ static uint64_t hist_upper_ns(unsigned b)
     return ((b + 4) % 4 + 5ull) << (log2 - 2);
 }
 
-void exit_count(struct exit_counters *c, enum exit_reason r, uint64_t ns)
-{
-    _Atomic uint32_t *h = &c->hist[r][hist_bucket(ns)];
-
-    /* one writer: no locked addition is needed */
-    atomic_store_explicit(&c->count[r], c->count[r] + 1, memory_order_relaxed);
-    atomic_store_explicit(&c->ns[r], c->ns[r] + ns, memory_order_relaxed);
-    atomic_store_explicit(h, *h + 1, memory_order_relaxed);
-}
-
-void latency_add(struct latency *l, uint64_t ns)
+EVERY_EXIT void latency_add(struct latency *l, uint64_t ns)
 {
     _Atomic uint32_t *h = &l->hist[hist_bucket(ns)];
 
+    /* one writer: no locked addition is needed */
     atomic_store_explicit(&l->count, l->count + 1, memory_order_relaxed);
     atomic_store_explicit(&l->ns, l->ns + ns, memory_order_relaxed);
     atomic_store_explicit(h, *h + 1, memory_order_relaxed);

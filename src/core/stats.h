@@ -45,14 +45,6 @@ void ledger_read(struct ledger *l, uint64_t now_ns, uint64_t out[LEDGER_STATES])
 /* Histogram of durations: four buckets per power of two, up to 17 s. */
 enum { HIST_BUCKETS = 4 * 34 };
 
-struct exit_counters {
-    _Atomic uint64_t count[EXIT_REASONS];
-    _Atomic uint64_t ns[EXIT_REASONS]; /* time we spent handling, sum */
-    _Atomic uint32_t hist[EXIT_REASONS][HIST_BUCKETS];
-};
-
-void exit_count(struct exit_counters *c, enum exit_reason r, uint64_t ns);
-
 /* Durations of one kind of work: one writer, readers on any thread. */
 struct latency {
     _Atomic uint64_t count, ns;

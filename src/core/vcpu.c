@@ -8,6 +8,7 @@
  * the clear is seen, and one set later ends the run (SAFETY T19).
  */
 #include "core/clock.h"
+#include "core/every_exit.h"
 #include "core/sandbox.h"
 #include "core/slice.h"
 #include "core/thread.h"
@@ -156,7 +157,7 @@ static void vcpu_take_events(struct vcpu *v, uint32_t att)
         v->halted = false;
 }
 
-static void exit_io(struct vcpu *v, struct vexit *x)
+EVERY_EXIT static void exit_io(struct vcpu *v, struct vexit *x)
 {
     uint8_t *p = x->io.data;
     uint64_t val;
@@ -242,15 +243,14 @@ static void exit_end(struct vcpu *v, const struct vexit *x)
         vm_crash(v->vm, "vCPU %u: %s", v->index, x->other.text);
 }
 
-void vcpu_handle(void *opaque, struct vexit *x)
+EVERY_EXIT void vcpu_handle(void *opaque, struct vexit *x)
 {
     struct vcpu *v = opaque;
     uint64_t begin = ticks_now(v->ticks);
 
-    switch (x->reason) {
-    case EXIT_IO:
+    if (x->reason == EXIT_IO) /* before the table of jumps, which is a page of its own */
         exit_io(v, x);
-        break;
+    else switch (x->reason) {
     case EXIT_MMIO:
         exit_mmio(v, x);
         break;
@@ -272,11 +272,11 @@ void vcpu_handle(void *opaque, struct vexit *x)
         break;
     }
     /* the ledger stays at `run`: vm_stats takes the handling time, counted here, out of it */
-    exit_count(&v->exits, x->reason, ticks_since_ns(v->ticks, begin));
+    latency_add(&v->exits[x->reason], ticks_since_ns(v->ticks, begin));
 }
 
 /* One turn. False: the thread ends. */
-static bool vcpu_turn(struct vcpu *v)
+EVERY_EXIT static bool vcpu_turn(struct vcpu *v)
 {
     uint32_t att;
     int rc;
@@ -336,7 +336,7 @@ static const uint32_t *rseq_cpu(void)
     return __rseq_size ? &((const struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset))->cpu_id : NULL;
 }
 
-static void *vcpu_main(void *arg)
+EVERY_EXIT static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
     struct accel_ioctl io[VCPU_MAX_IOCTLS];

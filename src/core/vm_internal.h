@@ -73,8 +73,8 @@ struct vcpu {
     bool wait_sipi;        /* own thread */
     bool dead;             /* own thread: it cannot go on */
     struct ledger ledger;
-    struct exit_counters exits;
     struct ticks ticks; /* how the time of an exit is measured */
+    struct latency exits[EXIT_REASONS]; /* time that we spent handling them */
     _Atomic uint64_t lapic_hits[LAPIC_WAYS][LAPIC_REGS]; /* a local APIC that is ours is on no bus */
     _Atomic uint64_t cpu_base_ns; /* CPU time of earlier threads of this vCPU */
     uint64_t sample_ledger_ns[LEDGER_STATES]; /* main's: cumulative, as reported */
@@ -99,8 +99,10 @@ struct send_queue { /* main's: typed, not yet taken by the guest */
 };
 
 struct vm {
-    struct vm_config *config;
     const struct accel_ops *accel;
+    struct bus *pio, *mmio; /* machine's */
+    struct console *console[CONSOLES];
+    struct vm_config *config;
     const struct board_ops *board_ops;
     struct loop *main;
     struct vm_listener listener;
@@ -133,7 +135,6 @@ struct vm {
     bool machine_up;
     struct boot_image *image;
     struct gmem *mem;
-    struct bus *pio, *mmio;
     struct loop *io;
     struct vclock *clock;
     struct board *board;
@@ -156,7 +157,6 @@ struct vm {
 
     struct gov_guest *gov; /* set once, before the first start; NULL: nobody divides */
 
-    struct console *console[CONSOLES];
     struct send_queue send[CONSOLES];
 
     /* main's: samples */

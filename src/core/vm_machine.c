@@ -5,6 +5,7 @@
  * Runs on the VM's job thread while main keeps away (vm_rebuilding). Order of building:
  * image, memory, buses, time, board, engine, vCPUs, threads; torn down in reverse.
  */
+#include "core/every_exit.h"
 #include "core/vm_internal.h"
 
 #include "core/clock.h"
@@ -69,7 +70,7 @@ static uint64_t env_tsc_to_ns(void *opaque, unsigned cpu, uint64_t tsc)
     return khz ? (uint64_t)((unsigned __int128)tsc * 1000000 / khz) : UINT64_MAX;
 }
 
-static void env_console_out(void *opaque, enum board_console c, const void *buf, size_t len)
+EVERY_EXIT static void env_console_out(void *opaque, enum board_console c, const void *buf, size_t len)
 {
     struct vm *vm = opaque;
 

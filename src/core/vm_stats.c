@@ -79,8 +79,8 @@ static void read_raw(struct vcpu *v, uint64_t now, struct vcpu_raw *r, bool *rea
     read_engine(v, r);
     r->handled_ns = 0;
     for (int i = 0; i < EXIT_REASONS; i++) {
-        r->exits[i] = atomic_load_explicit(&v->exits.count[i], memory_order_relaxed);
-        r->handled_ns += atomic_load_explicit(&v->exits.ns[i], memory_order_relaxed);
+        r->exits[i] = atomic_load_explicit(&v->exits[i].count, memory_order_relaxed);
+        r->handled_ns += atomic_load_explicit(&v->exits[i].ns, memory_order_relaxed);
     }
 }
 
@@ -135,7 +135,7 @@ static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
     }
     for (int k = 0; k < EXIT_REASONS; k++) {
         s->exits[k] = r.exits[k];
-        s->exit_ns[k] = v->exits.ns[k];
+        s->exit_ns[k] = v->exits[k].ns;
         s->exit_rate[k] = (double)sub(r.exits[k], v->raw.exits[k]) / seconds;
     }
     s->mips = r.insns == UINT64_MAX ? -1 : (double)sub(r.insns, v->raw.insns) / 1e6 / seconds;
@@ -227,17 +227,10 @@ void vm_stats_restart(struct vm *vm)
 
 static void fill_p99(struct vm *vm, struct vm_stats *out)
 {
-    uint32_t hist[HIST_BUCKETS];
-
-    for (unsigned i = 0; i < vm->nvcpus; i++) {
-        for (int k = 0; k < EXIT_REASONS; k++) {
-            if (out->vcpu[i].exits[k] == 0)
-                continue;
-            for (int b = 0; b < HIST_BUCKETS; b++)
-                hist[b] = atomic_load_explicit(&vm->vcpu[i].exits.hist[k][b], memory_order_relaxed);
-            out->vcpu[i].exit_p99_ns[k] = hist_percentile_ns(hist, 99);
-        }
-    }
+    for (unsigned i = 0; i < vm->nvcpus; i++)
+        for (int k = 0; k < EXIT_REASONS; k++)
+            if (out->vcpu[i].exits[k])
+                out->vcpu[i].exit_p99_ns[k] = latency_read(&vm->vcpu[i].exits[k]).p99_ns;
 }
 
 /* Links live as long as the VM, their figures are always there. */

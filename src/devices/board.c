@@ -11,6 +11,7 @@
 #include "core/board.h"
 
 #include "core/bus.h"
+#include "core/every_exit.h"
 #include "core/irq.h"
 #include "core/mem.h"
 #include "core/vm_config.h"
@@ -129,7 +130,7 @@ static void hvc_room(void *opaque)
     b->env.console_room(b->env.opaque, CONSOLE_VIRTIO);
 }
 
-static void debug_out(void *opaque, const void *buf, size_t len)
+EVERY_EXIT static void debug_out(void *opaque, const void *buf, size_t len)
 {
     struct board *b = opaque;
 

@@ -4,6 +4,8 @@
  */
 #include "devices/debug_ports.h"
 
+#include "core/every_exit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -37,7 +39,7 @@ static uint64_t console_read(void *dev, uint64_t off, unsigned size)
     return DEBUG_CONSOLE_ID;
 }
 
-static void console_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+EVERY_EXIT static void console_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct debug_ports *d = dev;
     uint8_t c = (uint8_t)val;

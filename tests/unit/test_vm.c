@@ -762,16 +762,15 @@ static void three_hundred_pauses_lose_no_kick(void **state)
 
 static void histogram_percentiles_bound_what_was_counted(void **state)
 {
-    static struct exit_counters c;
-    uint32_t hist[HIST_BUCKETS];
+    static struct latency l;
+    struct latency_figures f;
 
     (void)state;
     for (int i = 1; i <= 100; i++)
-        exit_count(&c, EXIT_IO, (uint64_t)i * 1000);
-    for (int i = 0; i < HIST_BUCKETS; i++)
-        hist[i] = c.hist[EXIT_IO][i];
-    assert_in_range(hist_percentile_ns(hist, 50), 50000, 62500);
-    assert_in_range(hist_percentile_ns(hist, 99), 99000, 125000);
+        latency_add(&l, (uint64_t)i * 1000);
+    f = latency_read(&l);
+    assert_in_range(f.p50_ns, 50000, 62500);
+    assert_in_range(f.p99_ns, 99000, 125000);
 }
 
 int main(void)
