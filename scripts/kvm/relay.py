@@ -11,6 +11,7 @@
 #                   REASON if the command had been started
 # In the QEMU command line the word part @FD@ stands for the descriptor of the port.
 import argparse
+import errno
 import fcntl
 import os
 import selectors
@@ -253,6 +254,10 @@ def write_all(fd, data):
             time.sleep(0.002)
         except BrokenPipeError:
             raise Ended(f"status {128 + signal.SIGPIPE}") from None
+        except OSError as error:        # EIO: the terminal is gone
+            if error.errno != errno.EIO:
+                raise
+            raise Ended(f"status {128 + signal.SIGHUP}") from None
 
 
 def parse():
@@ -291,11 +296,14 @@ def main():
     except Ended as ended:
         verdict = str(ended)
     finally:
-        if saved:
-            termios.tcsetattr(0, termios.TCSADRAIN, saved)
         if qemu.poll() is None:
             os.killpg(qemu.pid, signal.SIGKILL)     # QEMU is the child of timeout
             qemu.wait()
+        if saved:
+            try:
+                termios.tcsetattr(0, termios.TCSADRAIN, saved)
+            except termios.error:
+                pass                    # it is gone, and nothing is left to restore
         with open(options.verdict, "w") as out:
             out.write(verdict + "\n")
 
