@@ -48,6 +48,7 @@ struct lab_forward {
     bool udp;
     uint16_t host_port, guest_port;
     char guest[VM_NAME_MAX + 1];
+    unsigned line, column;
 };
 
 struct lab_net {

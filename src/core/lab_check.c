@@ -140,7 +140,6 @@ static void check_disks(struct lab_reader *r)
     free(c);
 }
 
-/* The file of one disk: absent without a size, unreadable, not writable, too small. */
 /* What the fence says of a disk's files: access(2) does not know it. */
 static const char *disk_hint(const struct disk_config *d)
 {
@@ -174,9 +173,9 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
     if (stat(d->path, &st) < 0) {
         if (errno != ENOENT)
             return err_set(e, errno, "disk `%s` cannot be opened: %s", show, strerror(errno));
-        if (d->mode == DISK_READONLY || !d->size_bytes)
+        if (d->mode != DISK_RAW || !d->size_bytes)
             return err_set(e, ENOENT, "disk `%s` does not exist: %s", show,
-                           d->mode == DISK_READONLY ? "check the path" : "give it a `size:` and it is made");
+                           d->mode == DISK_RAW ? "give it a `size:` and it is made" : "check the path");
         return check_directory(d->path, show, e);
     }
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
@@ -383,12 +382,112 @@ static void check_nets(struct lab_reader *r)
     }
 }
 
+static bool has_link(const struct lab_guest *g, const char *network)
+{
+    for (unsigned i = 0; i < g->c.nnics; i++)
+        if (strcmp(g->c.nics[i].network, network) == 0)
+            return true;
+    return false;
+}
+
+static void check_forward_guest(struct lab_reader *r, const struct lab_net *net, const struct lab_forward *f)
+{
+    struct suggest s = suggest_begin(f->guest);
+    char hint[80];
+
+    for (unsigned i = 0; i < r->lab->nguests; i++) {
+        const struct lab_guest *g = &r->lab->guests[i];
+
+        suggest_offer(&s, g->c.name);
+        if (strcmp(g->c.name, f->guest) != 0)
+            continue;
+        if (!has_link(g, net->name))
+            diags_error(r->diags, f->line, f->column, "`%s` has no link to network `%s`: give it `nets: %s`",
+                        f->guest, net->name, net->name);
+        return;
+    }
+    diags_error(r->diags, f->line, f->column, "port %u is forwarded to `%s`, which is no guest%s", f->host_port,
+                f->guest, suggest_text(&s, hint, sizeof hint));
+}
+
+/* A port of the host is forwarded once in the whole lab. */
+static void check_forward_port(struct lab_reader *r, unsigned net, unsigned index)
+{
+    const struct lab_forward *f = &r->lab->nets[net].forwards[index];
+
+    for (unsigned n = 0; n <= net; n++) {
+        for (unsigned i = 0; i < (n == net ? index : r->lab->nets[n].nforwards); i++) {
+            const struct lab_forward *other = &r->lab->nets[n].forwards[i];
+
+            if (other->host_port != f->host_port || other->udp != f->udp)
+                continue;
+            diags_error(r->diags, f->line, f->column, "port %u of the host is forwarded already, at line %u: take "
+                        "another", f->host_port, other->line);
+            return;
+        }
+    }
+}
+
+static void check_forwards(struct lab_reader *r)
+{
+    for (unsigned n = 0; n < r->lab->nnets; n++) {
+        const struct lab_net *net = &r->lab->nets[n];
+
+        if (net->nforwards && !net->nat) {
+            diags_error(r->diags, net->forwards[0].line, net->forwards[0].column,
+                        "network `%s` forwards a port, but has no `nat: true`", net->name);
+            continue;
+        }
+        for (unsigned i = 0; i < net->nforwards; i++) {
+            check_forward_guest(r, net, &net->forwards[i]);
+            check_forward_port(r, n, i);
+        }
+    }
+}
+
+/* A switch sends frames where it saw an address last: two guests with the same one take them from each other. */
+static bool mac_taken(const struct lab *lab, unsigned guest, const struct nic_config *nic, const char **by)
+{
+    for (unsigned g = 0; g <= guest; g++) {
+        const struct vm_config *c = &lab->guests[g].c;
+
+        for (unsigned i = 0; i < c->nnics && &c->nics[i] != nic; i++) {
+            *by = c->name;
+            if (memcmp(c->nics[i].mac, nic->mac, sizeof nic->mac) == 0 && strcmp(c->nics[i].network, nic->network) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void check_macs(struct lab_reader *r)
+{
+    static const uint8_t chosen_by_us[6];
+    const char *by;
+
+    for (unsigned i = 0; i < r->lab->nguests; i++) {
+        const struct lab_guest *g = &r->lab->guests[i];
+
+        for (unsigned n = 0; n < g->c.nnics; n++) {
+            const struct nic_config *nic = &g->c.nics[n];
+
+            if (memcmp(nic->mac, chosen_by_us, sizeof nic->mac) == 0 || !mac_taken(r->lab, i, nic, &by))
+                continue;
+            diags_error(r->diags, g->nets_line, g->nets_column, "`%s` and `%s` have the same MAC address in network "
+                        "`%s`: give each its own, or none", by, g->c.name, nic->network);
+            return;
+        }
+    }
+}
+
 void lab_check(struct lab_reader *r)
 {
     check_names(r);
     if (check_depends(r))
         check_cycle(r);
     check_nets(r);
+    check_forwards(r);
+    check_macs(r);
     check_disks(r);
     check_disk_files(r);
     check_memory(r);

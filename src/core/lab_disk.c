@@ -126,6 +126,7 @@ void lab_read_disk(struct lab_reader *r, yaml_node_t *v, void *obj)
     struct lab_guest *g = obj;
     struct vm_config *c = &g->c;
     struct disk_spec d = {0};
+    unsigned errors = r->diags->errors;
 
     if (v->type == YAML_SCALAR_NODE)
         read_disk_path(r, v, &d);
@@ -136,7 +137,7 @@ void lab_read_disk(struct lab_reader *r, yaml_node_t *v, void *obj)
     if (!d.d.path && !d.has_path)
         lab_error_at(r, v, "a disk needs a `path` (or a `base` for an overlay)");
     d.d.mode = d.readonly ? DISK_READONLY : d.overlay ? DISK_OVERLAY : DISK_RAW;
-    if (!d.d.path || c->ndisks == VM_DISKS_MAX) {
+    if (!d.d.path || c->ndisks == VM_DISKS_MAX || r->diags->errors > errors) { /* its file is none of the mistakes */
         free(d.d.path);
         free(d.d.overlay_path);
         return;

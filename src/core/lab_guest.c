@@ -7,6 +7,7 @@
  */
 #include "core/lab_internal.h"
 
+#include "core/cmd.h"
 #include "core/images.h"
 #include "core/mem.h"
 #include "core/suggest.h"
@@ -238,14 +239,18 @@ static void read_hook(struct lab_reader *r, yaml_node_t *v, void *obj)
 {
     struct hook_ctx *x = obj;
     struct lab_hook *h = &x->g->hooks[x->g->nhooks];
+    struct err e;
 
     if (x->g->nhooks == LAB_HOOKS_MAX) {
         lab_error_at(r, v, "a guest can have %d hook commands", LAB_HOOKS_MAX);
         return;
     }
     *h = (struct lab_hook){.on = x->on, .line = NODE_LINE(v), .column = NODE_COLUMN(v)};
-    if (lab_read_string(r, v, lab_hook_name(x->on), &h->command))
-        x->g->nhooks++;
+    if (!lab_read_string(r, v, lab_hook_name(x->on), &h->command))
+        return;
+    x->g->nhooks++;
+    if (cmd_check(h->command, &e) < 0)
+        lab_error_at(r, v, "%s", e.msg);
 }
 
 static void read_hooks(struct lab_reader *r, yaml_node_t *k, yaml_node_t *v, void *obj)

@@ -108,6 +108,8 @@ static void read_forward(struct lab_reader *r, yaml_node_t *v, void *obj)
                      text_show(show, sizeof show, s));
         return;
     }
+    f.line = NODE_LINE(v);
+    f.column = NODE_COLUMN(v);
     if (n->nforwards < LAB_FORWARDS_MAX)
         n->forwards[n->nforwards++] = f;
 }

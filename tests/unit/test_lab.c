@@ -171,6 +171,8 @@ static void misspelt_keys_get_a_place_and_a_suggestion(void **state)
             "lab.yaml:1:1: a lab has no key `guest` (did you mean `guests`?)\n");
     refused(f, "guests:\n  web: {image: spin, disks: [{pth: x}]}\n", "a disk has no key `pth` (did you mean `path`?)");
     refused(f, "guests:\n  web: {image: spin, on: {crahs: list}}\n", "not `crahs` (did you mean `crash`?)");
+    refused(f, "guests:\n  web: {image: spin, on: {crash: [list, strat web]}}\n",
+            "lab.yaml:2:41: there is no command `strat` (did you mean `start`?)");
     refused(f, "guests:\n  web: {image: spni}\n",
             "lab.yaml:2:16: there is no image `spni` (did you mean `spin`?); known are debian, hello,");
 }
@@ -293,6 +295,10 @@ static void disks_that_cannot_be_used_are_told(void **state)
     char path[100];
 
     refused(f, "guests:\n  web: {image: spin, disks: [no.img]}\n", "does not exist: give it a `size:` and it is made");
+    refused(f, "guests:\n  web: {image: spin, disks: [{base: no.img, overlay: true, size: 1M}]}\n",
+            "does not exist: check the path");
+    refused(f, "guests:\n  web: {image: spin, disks: [{path: no.img, size: 1}]}\n", "a disk has at least 512 bytes");
+    assert_null(strstr(text_str(&f->said), "does not exist"));
     refused(f, "guests:\n  web: {image: spin, disks: [{path: no.img, readonly: true}]}\n", "does not exist");
     refused(f, "guests:\n  web: {image: spin, disks: [tiny]}\n", "is neither a file nor a block device");
     touch(f, "small.img", 100);
@@ -363,6 +369,36 @@ static void networks_are_checked(void **state)
     assert_non_null(parse(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: "
                              "[{network: lan, mac: '52:54:00:12:34:56'}]}\n"));
     assert_int_equal(guest(f, "a")->nics[0].mac[5], 0x56);
+}
+
+static void forwards_must_name_a_guest_of_their_network_and_a_port_once(void **state)
+{
+    struct fixture *f = *state;
+
+    refused(f, "networks: {lan: {nat: true, forward: [80:wbe:80]}}\nguests: {web: {image: spin, nets: lan}}\n",
+            "lab.yaml:1:39: port 80 is forwarded to `wbe`, which is no guest (did you mean `web`?)");
+    refused(f, "networks: {lan: {nat: true, forward: [80:a:80]}}\nguests: {a: {image: spin}}\n",
+            "lab.yaml:1:39: `a` has no link to network `lan`: give it `nets: lan`");
+    refused(f, "networks: {lan: {forward: [80:a:80]}}\nguests: {a: {image: spin, nets: lan}}\n",
+            "lab.yaml:1:28: network `lan` forwards a port, but has no `nat: true`");
+    refused(f, "networks:\n  lan: {nat: true, forward: [80:a:80]}\n  dmz: {nat: true, forward: [80:a:81]}\n"
+               "guests: {a: {image: spin, nets: [lan, dmz]}}\n",
+            "lab.yaml:3:30: port 80 of the host is forwarded already, at line 2: take another");
+    assert_non_null(parse(f, "networks: {lan: {nat: true, forward: [80:c2:80, udp:80:c2:80]}}\n"
+                             "guests: {c: {image: spin, count: 2, nets: lan}}\n"));
+}
+
+static void a_mac_is_there_once_in_a_network(void **state)
+{
+    struct fixture *f = *state;
+
+    refused(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: {network: lan, mac: '52:54:00:12:34:56'}}\n"
+               "  b: {image: spin, nets: {network: lan, mac: '52:54:00:12:34:56'}}\n",
+            "lab.yaml:4:26: `a` and `b` have the same MAC address in network `lan`");
+    refused(f, "networks: {lan: }\nguests:\n  a: {image: spin, count: 2, nets: {network: lan, mac: '52:54:00:12:34:56'}}\n",
+            "`a1` and `a2` have the same MAC address");
+    assert_non_null(parse(f, "networks: {lan: , dmz: }\nguests:\n  a: {image: spin, nets: [lan, lan, {network: lan, mac: "
+                             "'52:54:00:12:34:56'}, {network: dmz, mac: '52:54:00:12:34:56'}]}\n"));
 }
 
 static void aliases_and_merge_keys_work(void **state)
@@ -489,6 +525,8 @@ int main(void)
         T(memory_beyond_the_host_is_refused_with_the_arithmetic),
         T(depends_must_name_guests_and_have_an_order),
         T(networks_are_checked),
+        T(forwards_must_name_a_guest_of_their_network_and_a_port_once),
+        T(a_mac_is_there_once_in_a_network),
         T(aliases_and_merge_keys_work),
         T(alias_bombs_are_bounded),
         T(broken_yaml_is_told_with_its_place),

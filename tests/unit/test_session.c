@@ -254,7 +254,7 @@ static void create_makes_what_the_lab_file_would(void **state)
     struct guest *g;
 
     assert_int_equal(rig_do(r, "create new image=spin memory=1.5G vcpus=4 share=7 cap=50 append='a \"b\" \\\\c' "
-                               "group=x disk=/tmp/none.img,size=1M,overlay"), CMD_DONE);
+                               "group=x disk=/proc/self/exe,size=1M,overlay"), CMD_DONE);
     g = session_guest(r->s, "new");
     assert_int_equal(g->c->memory_bytes, 3ull << 29);
     assert_int_equal(g->c->share, 7);
@@ -282,6 +282,8 @@ static void create_refuses_what_the_lab_file_would(void **state)
     assert_int_equal(rig_do(r, "create x image=spin count=3"), CMD_FAILED);
     assert_int_equal(rig_do(r, "create 'a b' image=spin"), CMD_FAILED);
     assert_int_equal(rig_do(r, "create x image=spin disk="), CMD_FAILED);
+    assert_int_equal(rig_do(r, "create x image=spin disk=/tmp/none.img,size=1M,overlay"), CMD_FAILED);
+    assert_says(r->error, "disk `/tmp/none.img` does not exist: check the path");
     assert_int_equal(rig_do(r, "create x image=spin disk=a,size=1M,wrong"), CMD_FAILED);
     assert_says(r->error, "a disk has no key `wrong`");
     assert_int_equal(rig_do(r, "create a image=spin disk=/tmp/ruche-d.img,size=1M"), CMD_DONE);
