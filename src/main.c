@@ -36,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef RUCHE_VERSION
@@ -192,7 +193,7 @@ static void nothing_done(void *opaque, int status)
 /* Where there is nobody to look, only what went wrong is told. */
 static void on_event(void *opaque, const struct event *ev)
 {
-    char show[260];
+    char show[ERR_TEXT];
 
     (void)opaque;
     if (ev->kind == EV_FAILED || ev->kind == EV_DEVICE || strncmp(ev->text, "is crashed", 10) == 0)
@@ -324,6 +325,20 @@ static void close_fence(const struct app *a, const struct lab *lab)
 
 /* A session. */
 
+/* Values that would be found wrong too late, or never. */
+static int check_values(const struct options *o, struct err *e)
+{
+    struct stat st;
+
+    if (o->name && lab_check_name("the name of an instance", o->name, e) < 0)
+        return -EINVAL;
+    for (unsigned i = 0; i < o->nallow; i++) {
+        if (stat(o->allow[i], &st) < 0)
+            return err_set(e, errno, "`%s` cannot be allowed: %s; make that directory first", o->allow[i], strerror(errno));
+    }
+    return 0;
+}
+
 static int make_session(struct app *a, struct err *e)
 {
     struct session_params p = {.accel = a->o.accel, .board = &pc_board, .name = a->o.name};
@@ -331,8 +346,11 @@ static int make_session(struct app *a, struct err *e)
     struct session_listener settle = {.event = on_any_event, .opaque = a};
     struct err dropped;
     int status = EXIT_FAILED;
-    struct lab *lab = open_lab(a, &status);
+    struct lab *lab;
 
+    if (check_values(&a->o, e) < 0)
+        return complain(e, EXIT_FAILED);
+    lab = open_lab(a, &status);
     if (!lab)
         return status;
     close_fence(a, lab);

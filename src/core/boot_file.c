@@ -42,7 +42,7 @@ static int check_kind(const struct boot_file *f, const struct stat *st, struct e
     if (S_ISDIR(st->st_mode))
         return err_set(e, EISDIR, "%s %s is a directory; give the file in it", f->what, f->path);
     if (!S_ISREG(st->st_mode))
-        return err_set(e, EINVAL, "%s %s is not a regular file", f->what, f->path);
+        return err_set(e, EINVAL, "%s %s is no regular file; copy it into one", f->what, f->path);
     if (st->st_size == 0)
         return err_set(e, ENODATA, "%s %s is empty", f->what, f->path);
     return 0;

@@ -85,7 +85,7 @@ static bool parse_figure(struct cmd_run *r, const char *word, unsigned *figure)
         if (strcmp(word, figure_name(f)) == 0)
             return true;
     }
-    cmd_usage_error(r, "there is no figure `%s`%s", text_show(show, sizeof show, word),
+    cmd_fail(r, "there is no figure `%s`%s", text_show(show, sizeof show, word),
                     suggest_text(&near, hint, sizeof hint));
     return false;
 }
@@ -114,11 +114,11 @@ void exec_check(struct cmd_run *r)
     if (!c || !parse_figure(r, r->p.arg[1], &c->figure))
         return;
     if (!parse_range(r->p.arg[2], &c->min, &c->max)) {
-        cmd_usage_error(r, "write the percents as `73..77`");
+        cmd_fail(r, "write the percents as `73..77`");
         return;
     }
     if (r->p.arg[3] && units_duration(r->p.arg[3], &timeout, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     cmd_wait(r, poll_check, timeout);

@@ -31,7 +31,7 @@ bool cmd_line_option(struct cmd_run *r, unsigned k, enum board_console *c)
             return true;
         }
     }
-    cmd_usage_error(r, "a guest has the lines serial0, serial1, virtio and debug, not `%s`",
+    cmd_fail(r, "a guest has the lines serial0, serial1, virtio and debug, not `%s`",
                     text_show(show, sizeof show, r->p.opt[k]));
     return false;
 }
@@ -110,7 +110,7 @@ void exec_watch(struct cmd_run *r)
         return;
     if ((r->p.arg[1] && units_duration(r->p.arg[1], &ns, &e) < 0) ||
         (r->p.opt[0] && units_uint(r->p.opt[0], "--lines", 0, 100000, &lines, &e) < 0)) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     if (!r->p.arg[1] && !r->json && session_view_watch(r->session, g, w->console, r))
@@ -223,7 +223,7 @@ void exec_send(struct cmd_run *r)
         return;
     }
     if (len < 0) {
-        cmd_usage_error(r, "\\x is followed by two hexadecimal digits, as \\x1b");
+        cmd_fail(r, "\\x is followed by two hexadecimal digits, as \\x1b");
         return;
     }
     s->len = (size_t)len;
@@ -326,13 +326,13 @@ void exec_expect(struct cmd_run *r)
     if (!w || !cmd_line_option(r, 1, &w->console))
         return;
     if (r->p.arg[2] && units_duration(r->p.arg[2], &ns, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     w->pos = g->mark[w->console];
     w->x = expect_new(r->p.arg[1], w->pos, &e);
     if (!w->x)
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
     else if (cmd_watch(r, g, w->console) == 0)
         cmd_wait(r, poll_expect, ns ? ns : 1);
 }
@@ -365,11 +365,11 @@ void exec_log(struct cmd_run *r)
     }
     if ((r->p.opt[1] && units_size(r->p.opt[1], &p.size_bytes, &e) < 0) ||
         (r->p.opt[2] && units_uint(r->p.opt[2], "--keep", 0, 9, &keep, &e) < 0)) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     if (p.size_bytes < 4096) {
-        cmd_usage_error(r, "a log has at least 4K");
+        cmd_fail(r, "a log has at least 4K");
         return;
     }
     p.keep = (unsigned)keep;

@@ -123,7 +123,7 @@ void exec_disk(struct cmd_run *r)
 
     for (unsigned i = 0; i < r->p.nrest; i++) {
         if (read_limit(&l, r->p.rest[i], &e) < 0) {
-            cmd_usage_error(r, "%s", e.msg);
+            cmd_fail(r, "%s", e.msg);
             return;
         }
     }

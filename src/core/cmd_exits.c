@@ -176,7 +176,7 @@ void exec_exits(struct cmd_run *r)
     if (!x)
         return;
     if (r->p.opt[0] && units_uint(r->p.opt[0], "--top", 0, HITS_MAX, &top, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     vm_stats(g->vm, &x->st, session_interval_ns(r->session) * 3 / 2);

@@ -89,7 +89,7 @@ static void wait_state(struct cmd_run *r)
         cmd_usage_error(r, "`wait %s` needs a state: running, paused, stopped, crashed or ended", r->p.arg[0]);
     else if (parse_state(r->p.arg[1], &w->states, &e) < 0 ||
              (r->p.arg[2] && units_duration(r->p.arg[2], &ns, &e) < 0))
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
     else
         cmd_wait(r, poll_state, ns ? ns : 1);
 }
@@ -104,7 +104,7 @@ void exec_wait(struct cmd_run *r)
         return;
     }
     if (units_duration(r->p.arg[0], &ns, &e) < 0)
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
     else
         cmd_wait(r, poll_sleep, ns ? ns : 1);
 }
@@ -170,7 +170,9 @@ void exec_at(struct cmd_run *r)
     line = r->p.nrest ? cmd_rest_line(&r->p) : NULL;
     if (!line)
         cmd_usage_error(r, "`at` needs a command after the time, as `at +5s pause web`");
-    else if (parse_time(r->p.arg[0], &ns, &e) < 0 || cmd_check(line, &e) < 0)
+    else if (parse_time(r->p.arg[0], &ns, &e) < 0)
+        cmd_fail(r, "%s", e.msg);
+    else if (cmd_check(line, &e) < 0)
         cmd_usage_error(r, "%s", e.msg);
     else if (session_plan(r->session, ns, line, &e) < 0)
         cmd_fail(r, "%s", e.msg);
@@ -276,7 +278,7 @@ void exec_quit(struct cmd_run *r)
     struct err e;
 
     if (r->p.arg[0] && units_uint(r->p.arg[0], "a status", 0, 255, &status, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     cmd_done(r, CMD_DONE);

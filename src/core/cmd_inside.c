@@ -180,11 +180,11 @@ void exec_mem_dump(struct cmd_run *r)
     if (units_addr(r->p.arg[1], &addr, &e) < 0 ||
         (r->p.arg[2] && (strncmp(r->p.arg[2], "0x", 2) == 0 ? units_addr(r->p.arg[2], &len, &e)
                                                             : units_size(r->p.arg[2], &len, &e)) < 0)) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     if (len < 1 || len > DUMP_MAX) {
-        cmd_usage_error(r, "a dump has 1 byte to 1M");
+        cmd_fail(r, "a dump has 1 byte to 1M");
         return;
     }
     buf = cmd_state(r, len, NULL);
@@ -247,7 +247,7 @@ void exec_disasm(struct cmd_run *r)
 
     if ((r->p.arg[1] && units_addr(r->p.arg[1], &l.addr, &e) < 0) ||
         (r->p.opt[0] && units_uint(r->p.opt[0], "--lines", 1, DISASM_MAX, &lines, &e) < 0)) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     if (!take_regs(r, &x))

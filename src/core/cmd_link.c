@@ -132,8 +132,13 @@ static struct netport *find_link(struct cmd_run *r, const char *text, struct gue
         snprintf(name, 80, "%s.%s", who, st.name);
         return p;
     }
-    err_set(e, ENOENT, "%s has no link `%s`: it has %u, eth0 and so on, see `info %s`", who,
-            dot ? text_show(show, sizeof show, dot + 1) : "(which?)", (*guest)->c->nnics, who);
+    if ((*guest)->c->nnics == 0)
+        err_set(e, ENOENT, "%s has no network link: give it one with `nets:` in the lab file", who);
+    else if (!dot)
+        err_set(e, ENOENT, "%s has %u links: name one as %s.eth0", who, (*guest)->c->nnics, who);
+    else
+        err_set(e, ENOENT, "%s has no link `%s`: it has eth0 to eth%u, see `info %s`", who,
+                text_show(show, sizeof show, dot + 1), (*guest)->c->nnics - 1, who);
     return NULL;
 }
 
@@ -208,7 +213,7 @@ void exec_link(struct cmd_run *r)
     netport_get_limits(p, &c.limits);
     for (unsigned i = 0; i < r->p.nrest; i++) {
         if (parse_word(r->p.rest[i], &c, &e) < 0) {
-            cmd_usage_error(r, "%s", e.msg);
+            cmd_fail(r, "%s", e.msg);
             return;
         }
     }

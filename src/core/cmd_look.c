@@ -252,7 +252,7 @@ static bool wanted(const struct cmd_run *r, const struct event *ev)
 
 static void print_event(struct cmd_run *r, const struct event *ev, struct json_out *j)
 {
-    char when[16], show[260];
+    char when[16], show[ERR_TEXT];
 
     if (!j) {
         cmd_printf(r, "%s %s%s%s\n", event_time(ev, when), ev->guest, ev->guest[0] ? " " : "",
@@ -313,7 +313,7 @@ void exec_events(struct cmd_run *r)
     struct err e;
 
     if (r->p.opt[0] && units_uint(r->p.opt[0], "--lines", 0, EVENTS_KEPT, &lines, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     seq = first_event(r, all, lines);

@@ -40,7 +40,7 @@ void exec_record(struct cmd_run *r)
     if (!cmd_line_option(r, 1, &c))
         return;
     if (r->p.opt[0] && units_size(r->p.opt[0], &size, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     if (strcmp(path, "off") != 0 && !(cast = cast_new(r->session, g, c, path, size, &e))) {
@@ -130,7 +130,7 @@ void exec_replay(struct cmd_run *r)
         return;
     p->speed = r->p.arg[1] ? strtod(r->p.arg[1], &end) : 1;
     if (r->p.arg[1] && (*end || !(p->speed >= 0.01 && p->speed <= 1000))) {
-        cmd_usage_error(r, "a speed is a number from 0.01 to 1000; 2 is twice as fast");
+        cmd_fail(r, "a speed is a number from 0.01 to 1000; 2 is twice as fast");
         return;
     }
     if (session_view_replay(r->session, r->p.arg[0], p->speed, r))

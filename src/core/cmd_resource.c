@@ -15,7 +15,7 @@
 
 static void bad(struct cmd_run *r, const struct err *e)
 {
-    cmd_usage_error(r, "%s", e->msg);
+    cmd_fail(r, "%s", e->msg);
 }
 
 /* "web, db" */
@@ -153,7 +153,7 @@ void exec_mem(struct cmd_run *r)
         return;
     }
     if (bytes < 1 << 20) {
-        cmd_usage_error(r, "a guest needs at least 1M of memory: write `M` or `G` behind the number");
+        cmd_fail(r, "a guest needs at least 1M of memory: write `M` or `G` behind the number");
         return;
     }
     undo_begin(session_undo(r->session), r->line);
@@ -273,7 +273,7 @@ static bool set_ui(struct cmd_run *r, const char *key, const char *value, struct
         if (!value)
             show_settings(r, key);
         else if (ui->set(opaque, value, &e) < 0)
-            cmd_usage_error(r, "%s", e.msg);
+            cmd_fail(r, "%s", e.msg);
         else
             cmd_done(r, CMD_DONE);
         return true;
@@ -313,7 +313,7 @@ void exec_set(struct cmd_run *r)
     if (key && !found && set_ui(r, key, value, &near))
         return;
     if (key && !found) {
-        cmd_usage_error(r, "there is no setting `%s`%s; `set` lists them", text_show(show, sizeof show, key),
+        cmd_fail(r, "there is no setting `%s`%s; `set` lists them", text_show(show, sizeof show, key),
                         suggest_text(&near, hint, sizeof hint));
         return;
     }
@@ -327,7 +327,7 @@ void exec_set(struct cmd_run *r)
     }
     snprintf(old, sizeof old, "%s", found->get(r->session, buf));
     if (found->set(r->session, value, &e) < 0) {
-        cmd_usage_error(r, "%s", e.msg);
+        cmd_fail(r, "%s", e.msg);
         return;
     }
     undo_begin(session_undo(r->session), r->line);

@@ -10,9 +10,11 @@
 
 #include <stdarg.h>
 
+enum { ERR_TEXT = 500 }; /* who passes a sentence on has as much room: what to do stands at its end */
+
 struct err {
-    int code;      /* errno value, 0: no error */
-    char msg[500]; /* one sentence, no trailing newline */
+    int code;           /* errno value, 0: no error */
+    char msg[ERR_TEXT]; /* one sentence, no trailing newline */
 };
 
 /* Fills `e` (may be NULL) and returns -code, so that `return err_set(e, EINVAL, ...)` works. */

@@ -29,7 +29,7 @@ struct event {
     uint64_t real_ns; /* wall clock */
     enum event_kind kind;
     char guest[VM_NAME_MAX + 1]; /* "": the session */
-    char text[240];
+    char text[ERR_TEXT];
 };
 
 struct events {

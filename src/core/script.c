@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -191,6 +192,12 @@ static bool take_line(struct source *s, struct text *line)
     return true;
 }
 
+static void refuse(struct script *x, const char *why, int status)
+{
+    script_write(x, CMD_ERROR, why, strlen(why));
+    finish(x, status);
+}
+
 static void on_input(void *arg, uint32_t events)
 {
     struct script *x = arg;
@@ -205,8 +212,7 @@ static void on_input(void *arg, uint32_t events)
 /* Reads some more of the file. False: it has to be waited for. */
 static bool fill(struct script *x, struct source *s)
 {
-    static const char unreadable[] = "the script cannot be read any further\n";
-    char buf[4096];
+    char buf[4096], why[120];
     ssize_t n;
 
     if (!s->watched) { /* a regular file cannot be watched and never waits */
@@ -218,19 +224,16 @@ static bool fill(struct script *x, struct source *s)
     n = read(s->fd, buf, sizeof buf);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return true;
-    if (n < 0)
-        script_write(x, CMD_ERROR, unreadable, strlen(unreadable));
-    if (n <= 0)
+    if (n < 0) {
+        snprintf(why, sizeof why, "the script cannot be read%s: %s\n", s->line ? " any further" : "", strerror(errno));
+        refuse(x, why, CMD_FAILED);
+        return false;
+    }
+    if (n == 0)
         s->eof = true;
     else
         text_add(&s->in, buf, (size_t)n);
     return true;
-}
-
-static void refuse(struct script *x, const char *why)
-{
-    script_write(x, CMD_ERROR, why, strlen(why));
-    finish(x, CMD_USAGE);
 }
 
 /* The next command, from the first source that has one. */
@@ -245,7 +248,7 @@ static void step(struct script *x)
             if (line.len == strlen(text_str(&line)))
                 run_line(x, text_str(&line));
             else
-                refuse(x, "a command contains a zero byte: this is no script\n");
+                refuse(x, "a command contains a zero byte: this is no script\n", CMD_USAGE);
             text_free(&line);
             return;
         }

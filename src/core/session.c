@@ -220,7 +220,7 @@ void session_quit_when_idle(struct session *s)
 void session_event(struct session *s, enum event_kind k, struct guest *g, const char *fmt, ...)
 {
     const struct event *ev;
-    char text[240];
+    char text[ERR_TEXT];
     va_list ap;
 
     va_start(ap, fmt);
@@ -383,18 +383,26 @@ const char *session_cpus(const struct session *s)
 int session_set_cpus(struct session *s, const char *list, struct err *e)
 {
     cpu_set_t set;
-    char *copy;
+    char *before = s->cpus;
     int rc = units_cpus(list, s->host.cpus, &set, e);
 
     if (rc < 0)
         return rc;
-    copy = strdup(list);
-    if (!copy)
+    s->cpus = strdup(list);
+    if (!s->cpus) {
+        s->cpus = before;
         return err_set(e, ENOMEM, "out of memory");
-    free(s->cpus);
-    s->cpus = copy;
+    }
     for (struct guest *g = s->guests; g && rc == 0; g = g->next)
         rc = session_apply_pins(s, g, e);
+    if (rc == 0) {
+        free(before);
+        return 0;
+    }
+    free(s->cpus); /* a guest may be pinned elsewhere: all or nothing */
+    s->cpus = before;
+    for (struct guest *g = s->guests; g; g = g->next)
+        session_apply_pins(s, g, NULL);
     return rc;
 }
 

@@ -170,7 +170,7 @@ static int pin_set(const struct session *s, const char *pin, cpu_set_t *set, str
     rc = units_cpus(s->cpus, s->host.cpus, &lab, e);
     CPU_AND(set, set, &lab);
     if (rc == 0 && CPU_COUNT(set) == 0)
-        return err_set(e, EINVAL, "CPUs `%s` are not among the lab's (`%s`)", pin, s->cpus);
+        return err_set(e, EINVAL, "CPUs `%s` are not among the lab's (`%s`): pin it elsewhere, or change host.cpus", pin, s->cpus);
     return rc;
 }
 
@@ -182,7 +182,7 @@ int session_apply_pins(struct session *s, struct guest *g, struct err *e)
     int rc = 0;
 
     memset(set, 0, sizeof set);
-    for (unsigned i = 0; i < n && rc == 0; i++) {
+    for (unsigned i = 0; i < (n ? n : g->c->vcpus) && rc == 0; i++) { /* not running: is it possible? */
         const char *own = i < g->c->vcpus ? g->vcpu_pin[i] : NULL;
 
         rc = pin_set(s, own ? own : g->c->pin, &set[i], e);

@@ -48,7 +48,7 @@ void suggest_offer(struct suggest *s, const char *known)
 {
     size_t len = strlen(s->word), klen = strlen(known);
     unsigned d = suggest_distance(s->word, known);
-    unsigned limit = len <= 3 ? 1 : len <= 6 ? 2 : 3;
+    unsigned limit = len <= 1 ? 0 : len <= 3 ? 1 : len <= 6 ? 2 : 3; /* any letter is near any other */
 
     /* what somebody broke off typing is near too: `mem` for `memory` */
     if (len >= 3 && klen > len && strncmp(s->word, known, len) == 0)

@@ -155,6 +155,12 @@ static int job_begin(struct vm *vm, enum job_kind k, struct err *e)
                    strerror(rc));
 }
 
+/* What to do about a request that is not legal in this state. */
+static const char *instead(enum vm_state s)
+{
+    return s == VM_PAUSED ? "`resume` lets it go on" : s == VM_RUNNING ? "`stop` it first" : "`start` it first";
+}
+
 static int request(struct vm *vm, enum job_kind k, struct err *e)
 {
     if (vm->job != JOB_NONE)
@@ -163,8 +169,8 @@ static int request(struct vm *vm, enum job_kind k, struct err *e)
     if (legal[k][vm->state] < 0)
         return err_set(e, EALREADY, "%s is %s already", vm->config->name, state_names[vm->state]);
     if (legal[k][vm->state] == 0)
-        return err_set(e, EINVAL, "%s is %s: it cannot %s now", vm->config->name,
-                       state_names[vm->state], job_names[k]);
+        return err_set(e, EINVAL, "%s is %s and cannot %s now: %s", vm->config->name,
+                       state_names[vm->state], job_names[k], instead(vm->state));
     vm->rebooting = false;
     return job_begin(vm, k, e);
 }
@@ -190,7 +196,7 @@ static void take_power(struct vm *vm)
 
 static void take_crash(struct vm *vm)
 {
-    char why[200];
+    char why[ERR_TEXT];
 
     if (!vm->crashed || vm->job != JOB_NONE || (vm->state != VM_RUNNING && vm->state != VM_PAUSED))
         return;
@@ -202,7 +208,7 @@ static void take_crash(struct vm *vm)
 
 static void take_disk_full(struct vm *vm)
 {
-    char why[200];
+    char why[ERR_TEXT];
 
     if (!vm->disk_full || vm->job != JOB_NONE)
         return; /* looked at again when the job ends */
@@ -302,7 +308,7 @@ static void flush_send(struct vm *vm, enum board_console c)
 
 static void take_device_error(struct vm *vm)
 {
-    char text[200];
+    char text[ERR_TEXT];
 
     pthread_mutex_lock(&vm->text_lock);
     memcpy(text, vm->device_text, sizeof text);
@@ -572,7 +578,8 @@ static int check_parked(struct vm *vm, struct err *e)
                    ? err_set(e, EBUSY, "%s is still stopping; try again", vm->config->name)
                    : 0;
     if (vm->state != VM_PAUSED || vm_rebuilding(vm))
-        return err_set(e, EBUSY, "%s is %s: pause it first", vm->config->name, state_names[vm->state]);
+        return err_set(e, EBUSY, "%s is %s: %s", vm->config->name, state_names[vm->state],
+                       vm->state == VM_RUNNING ? "`pause` it first" : "`start` it, then `pause` it");
     return 0;
 }
 

@@ -48,7 +48,7 @@ struct vm_event {
     enum vm_state old_state, new_state;
     enum board_console console;
     unsigned code;
-    char text[200];
+    char text[ERR_TEXT];
 };
 
 /* Who hears of events; called on main's thread, from main's loop. */

@@ -108,7 +108,7 @@ struct vm {
     struct vm_listener listener;
     struct netport *link[VM_NICS_MAX]; /* main's; fixed once started */
     enum vm_state state; /* main's */
-    char reason[200];    /* main's */
+    char reason[ERR_TEXT]; /* main's */
     int exit_code;       /* main's */
 
     /* events from other threads to main */
@@ -121,8 +121,8 @@ struct vm {
     _Atomic bool crashed; /* first crash wins */
     _Atomic bool disk_full; /* a disk holds a request for want of room; partner: take_disk_full */
     pthread_mutex_t text_lock; /* protects the three texts */
-    char crash_text[200], device_text[200], full_text[200];
-    char pause_text[200]; /* main's: why it is being paused, "": a person asked */
+    char crash_text[ERR_TEXT], device_text[ERR_TEXT], full_text[ERR_TEXT];
+    char pause_text[ERR_TEXT]; /* main's: why it is being paused, "": a person asked */
     _Atomic uint64_t device_errors;
 
     /* the job */

@@ -174,7 +174,7 @@ static int on_attach(void *opaque, struct guest *g, enum board_console c, struct
 
 static void print_event(const struct event *ev)
 {
-    char line[320], show[260], when[16];
+    char line[ERR_TEXT + 60], show[ERR_TEXT], when[16];
     int n = snprintf(line, sizeof line, "%.8s %s%s%s\n", event_time(ev, when), ev->guest, ev->guest[0] ? " " : "",
                      text_show(show, sizeof show, ev->text));
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# timeout: 120
+# timeout: 240
 # Bad input from the user: each is refused with one sentence that says what to do and with the
 # status that ruche(1) documents; nothing crashes, and no file that was there is changed.
 set -u
@@ -41,6 +41,8 @@ seq 20000 >"$files/garbage"
 cp "$kernel" "$files/damaged"
 printf '\377\377\377\377\377\377' | dd of="$files/damaged" bs=1 seek=3000000 conv=notrunc 2>/dev/null
 truncate -s 200M "$files/big"
+long="$files/$(printf 'a_long_name.%.0s' {1..16})"
+cp "$kernel" "$long"
 { printf 'QFI\373\0\0\0\3'; head -c 70000 /dev/zero; } >"$files/image.qcow2"
 { printf KDMV; head -c 70000 /dev/zero; } >"$files/image.vmdk"
 seq 200000 | head -c 1048576 >"$files/disk.img"
@@ -61,9 +63,15 @@ run kernel_garbage 'is of no known kind; known are: Linux bzImage' "$files/garba
 run kernel_empty 'is empty' "$files/empty"
 run kernel_is_a_disk 'is a qcow2 disk image .it goes to disks:.' "$files/image.qcow2"
 run initrd_larger_than_memory 'not enough memory: .*; set memory: [0-9]+M or more' -m 128M -i "$files/big" "$kernel"
+run sentence_with_a_long_name 'make [0-9]+ MiB, the guest has 16 MiB; set memory: [0-9]+M or more$' -m 16M -i "$files/disk.img" "$long"
+run initrd_is_no_file 'is no regular file; copy it into one' -i /dev/zero "$kernel"
 run initrd_missing 'does not exist; check the path' -i "$files/none" "$kernel"
 run disk_missing 'does not exist: give it a `size:`' -d "$files/none.img" hello
 run disk_in_no_directory 'cannot be made in .*: put it elsewhere, or make that directory' -d "$files/no/none.img,size=1M" hello
+run disk_size_too_small 'a disk has at least 512 bytes' -d "$files/none.img,size=100" hello
+run disk_base_missing 'does not exist: check the path' -d "$files/none.img,size=1M,overlay" hello
+run name_of_an_instance 'is made of letters, digits' --name ../x hello
+run allowed_directory_missing 'cannot be allowed: .*; make that directory first' --allow "$files/no" hello
 run disk_readonly 'may not be written .*: make it `readonly: true` or give it `overlay: true`' -d "$files/readonly.img" hello
 run disk_too_small 'less than one sector: remove it, or give it its content' -d "$files/small.img" hello
 run disk_smaller_than_its_size 'exists with 1048576 bytes, .*; leave the size out, or resize the file' -d "$files/disk.img,size=2M" hello
@@ -115,6 +123,9 @@ command key_unknown 1 'no key `memry` .did you mean `memory`' create b image=hel
 command guest_unknown 1 'there is no guest `nobody`: `list` shows who is there' pause nobody
 command unknown 2 'no command `strat` .did you mean `start`.*`help` lists them' strat a
 command of_100_kb 2 'a request has at most 65536 bytes: send less' send a "$(head -c 100000 /dev/zero | tr '\0' a)"
+command value 1 'a share goes from 1 to 10000' share a 0
+bad script_is_a_directory 1 'the script cannot be read: Is a directory' \
+    ./ruche --accel soft --socket "$socket.new" --script "$files"
 bad script_line_of_10_mb 2 ':1: a command has at most 65536 bytes' \
     ./ruche --accel soft --socket "$socket.new" --script <(head -c 10485760 /dev/zero | tr '\0' a)
 bad control_line_of_10_mb 0 'a request has at most 65536 bytes' python3 -c '

@@ -529,7 +529,7 @@ static void absent_empty_and_odd_files_are_refused(void **state)
     assert_refused_text("", 0, "is empty");
     g = guest_named("fifo", NULL);
     assert_int_equal(mkfifo(g.kernel, 0600), 0);
-    assert_refused(g, "not a regular file");
+    assert_refused(g, "is no regular file; copy it into one");
     g = guest_of(&(struct small){.pvh = true});
     strcpy(g.initrd, "/nonexistent/initrd");
     assert_refused(g, "initrd /nonexistent/initrd does not exist");

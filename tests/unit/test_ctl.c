@@ -104,7 +104,7 @@ static void one_object_a_line_in_both_directions(void **state)
     assert_string_equal(request(c, fd, "{\"command\":\"pause nobody\"}\n"),
                         "{\"status\":1,\"error\":\"there is no guest `nobody`: `list` shows who is there\"}\n");
     assert_string_equal(request(c, fd, "{\"command\":\"at cancel now\"}\n"),
-                        "{\"status\":2,\"error\":\"`cancel` is no time: write `+5s`, `+2m` or `14:30:05`\"}\n");
+                        "{\"status\":1,\"error\":\"`cancel` is no time: write `+5s`, `+2m` or `14:30:05`\"}\n");
     assert_string_equal(request(c, fd, "{\"args\":[\"set\",\"interval\"]}\n"),
                         "{\"status\":0,\"output\":\"interval     1\\n\"}\n");
     assert_string_equal(request(c, fd, "{\"args\":[\"send\",\"web\",\"a  'b\\\"\"]}\n"), "{\"status\":0}\n");

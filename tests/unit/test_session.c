@@ -190,7 +190,7 @@ static void wait_ends_at_the_state_or_the_time(void **state)
 
     assert_int_equal(rig_do(r, "wait web running"), CMD_DONE);
     rig_begin(r, "wait web db stopped");
-    assert_int_equal(r->status, CMD_USAGE);
+    assert_int_equal(r->status, CMD_FAILED);
     rig_begin(r, "wait web ended");
     assert_int_equal(r->status, -1);
     fake_vm_poweroff(rig_vm(r, "web"));
@@ -198,11 +198,11 @@ static void wait_ends_at_the_state_or_the_time(void **state)
     assert_int_equal(r->status, CMD_DONE);
     assert_int_equal(rig_do(r, "wait db stopped 50ms"), CMD_FAILED);
     assert_string_equal(text_str(&r->error), "db is running after 50ms, not stopped\n");
-    assert_int_equal(rig_do(r, "wait db stoped"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "wait db stoped"), CMD_FAILED);
     assert_says(r->error, "`stoped` is no state (did you mean `stopped`?)");
     assert_int_equal(rig_do(r, "wait db"), CMD_USAGE);
     assert_int_equal(rig_do(r, "wait 10ms"), CMD_DONE);
-    assert_int_equal(rig_do(r, "wait 10x"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "wait 10x"), CMD_FAILED);
 }
 
 static void who_asks_is_answered(void **state)
@@ -357,7 +357,7 @@ static void limits_of_disks_change_and_come_back(void **state)
     assert_int_equal(fake_vm(g->vm)->disk_iops, 7);
     assert_int_equal(rig_do(r, "disk web.vda"), CMD_DONE);
     assert_true(strstr(text_str(&r->out), "web.vda"));
-    assert_int_equal(rig_do(r, "disk web.vda speed=3"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "disk web.vda speed=3"), CMD_FAILED);
     assert_int_equal(rig_do(r, "disk web iops=3"), CMD_FAILED);
 }
 
@@ -378,23 +378,45 @@ static void what_cannot_be_undone_says_so(void **state)
     assert_null(session_guest(r->s, "z"));
 }
 
+static void host_cpus_change_for_all_guests_or_for_none(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(r, "pin db.0 3"), CMD_DONE);
+    assert_int_equal(rig_do(r, "set host.cpus 0-1"), CMD_FAILED);
+    assert_says(r->error, "CPUs `3` are not among the lab's (`0-1`): pin it elsewhere, or change host.cpus");
+    assert_null(session_cpus(r->s));
+    assert_int_equal(rig_do(r, "set host.cpus 2-3"), CMD_DONE);
+    assert_int_equal(rig_do(r, "pin off 1"), CMD_FAILED); /* it does not run yet */
+    assert_says(r->error, "CPUs `1` are not among the lab's (`2-3`)");
+    assert_string_equal(session_cpus(r->s), "2-3");
+}
+
+static void a_link_that_is_not_there_is_told_apart(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(r, "link web"), CMD_FAILED);
+    assert_string_equal(text_str(&r->error), "web has no network link: give it one with `nets:` in the lab file\n");
+}
+
 static void values_out_of_range_are_refused(void **state)
 {
     struct rig *r = *state;
 
-    assert_int_equal(rig_do(r, "share web 0"), CMD_USAGE);
-    assert_int_equal(rig_do(r, "share web 10001"), CMD_USAGE);
-    assert_int_equal(rig_do(r, "cap web -5"), CMD_USAGE);
-    assert_int_equal(rig_do(r, "cap web 7000"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "share web 0"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "share web 10001"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "cap web -5"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "cap web 7000"), CMD_FAILED);
     assert_int_equal(rig_do(r, "cap web none"), CMD_DONE);
     assert_int_equal(rig_do(r, "mem web 1G"), CMD_FAILED);
     assert_says(r->error, "web: it was made with 64M");
-    assert_int_equal(rig_do(r, "mem web 64"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "mem web 64"), CMD_FAILED);
     assert_int_equal(rig_do(r, "mem off 32M"), CMD_FAILED);
-    assert_int_equal(rig_do(r, "pin web 99"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "pin web 99"), CMD_FAILED);
     assert_says(r->error, "there is no CPU 99: this host has CPUs 0 to 7");
-    assert_int_equal(rig_do(r, "set interval 0.01"), CMD_USAGE);
-    assert_int_equal(rig_do(r, "set intrval 1"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "set interval 0.01"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "set intrval 1"), CMD_FAILED);
     assert_says(r->error, "there is no setting `intrval` (did you mean `interval`?)");
     assert_int_equal(rig_do(r, "set"), CMD_DONE);
     assert_says(r->out, "interval     1\n");
@@ -422,7 +444,7 @@ static void pins_reach_the_threads_and_survive_restarts(void **state)
     assert_int_equal(rig_do(r, "pin db.0 0"), CMD_DONE);
     assert_int_equal(rig_do(r, "info db"), CMD_DONE);
     assert_says(r->out, "pin of vcpu 0   0\n");
-    assert_int_equal(rig_do(r, "set host.cpus 1-3"), CMD_DONE);
+    assert_int_equal(rig_do(r, "set host.cpus 0-3"), CMD_DONE);
     assert_int_equal(rig_do(r, "undo"), CMD_DONE);
 }
 
@@ -435,7 +457,7 @@ static void host_sched_is_shown_set_and_refused(void **state)
     assert_int_equal(rig_do(r, "set host.sched slots"), CMD_DONE);
     assert_int_equal(rig_do(r, "info db"), CMD_DONE);
     assert_says(r->out, "divided by      slots\n");
-    assert_int_equal(rig_do(r, "set host.sched nice"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "set host.sched nice"), CMD_FAILED);
     assert_says(r->error, "`nice` divides no processor: write `auto`, `slots` or `cgroup`");
     assert_int_equal(rig_do(r, "undo"), CMD_DONE);
     assert_string_equal(session_sched_choice(r->s), "auto");
@@ -484,7 +506,7 @@ static void expect_fails_with_the_last_lines(void **state)
     assert_int_equal(rig_do(r, "expect web nothing 50ms"), CMD_FAILED);
     assert_string_equal(text_str(&r->error), "web did not say `nothing`: 50ms is over\nit said last:\n"
                                              "  | line 1\n  | line 2\n  | line 3\n");
-    assert_int_equal(rig_do(r, "expect web ( 1"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "expect web ( 1"), CMD_FAILED);
     assert_says(r->error, "`(` is no regular expression");
 }
 
@@ -551,7 +573,7 @@ static void send_understands_escapes(void **state)
     text_clear(typed);
     assert_int_equal(rig_do(r, "send web"), CMD_DONE);
     assert_string_equal(text_str(typed), "\r");
-    assert_int_equal(rig_do(r, "send web \\x4"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "send web \\x4"), CMD_FAILED);
     assert_int_equal(rig_do(r, "send off x"), CMD_FAILED);
     assert_string_equal(text_str(&r->error), "off is new: nobody reads what is typed\n");
 }
@@ -673,7 +695,7 @@ static void at_runs_later_and_can_be_cancelled(void **state)
     assert_int_equal(rig_do(r, "at cancel"), CMD_DONE);
     assert_int_equal(rig_do(r, "at"), CMD_DONE);
     assert_string_equal(text_str(&r->out), "");
-    assert_int_equal(rig_do(r, "at 25:00 list"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "at 25:00 list"), CMD_FAILED);
     assert_int_equal(rig_do(r, "at 23:59:59 list"), CMD_DONE);
     assert_int_equal(rig_do(r, "at +5s nonsense"), CMD_USAGE);
     assert_int_equal(rig_do(r, "at +5s"), CMD_USAGE);
@@ -810,7 +832,7 @@ static void memory_and_code_are_shown(void **state)
     assert_int_equal(rig_do(r, "mem-dump web 0xfff0 0x20"), CMD_DONE);
     assert_says(r->note, "only 16 of 32 bytes: 0x10000 is not in the guest's memory");
     assert_int_equal(rig_do(r, "mem-dump web 0x20000"), CMD_FAILED);
-    assert_int_equal(rig_do(r, "mem-dump web 0 2M"), CMD_USAGE);
+    assert_int_equal(rig_do(r, "mem-dump web 0 2M"), CMD_FAILED);
     snprintf(path, sizeof path, "%s/dump", r->dir);
     snprintf(cmd, sizeof cmd, "mem-dump web 0x1000 4 -o %s", path);
     assert_int_equal(rig_do(r, cmd), CMD_DONE);
@@ -916,6 +938,20 @@ static void scripts_run_in_order_until_one_fails(void **state)
     assert_says(r->error, "/s:4: there is no guest `nobody`");
 }
 
+static void a_script_that_cannot_be_read_fails(void **state)
+{
+    struct rig *r = *state;
+    struct cmd_client out = {.write = rig_write, .done = rig_done, .opaque = r};
+    struct ended e = {-1};
+    struct script *x = script_new(r->s, &out, script_end, &e, NULL);
+
+    script_add_file(x, r->dir, NULL);
+    script_add_line(x, "share web 7", NULL);
+    assert_int_equal(run_script(r, x, &e), CMD_FAILED);
+    assert_int_not_equal(session_guest(r->s, "web")->c->share, 7);
+    assert_says(r->error, ":0: the script cannot be read: Is a directory\n");
+}
+
 static void scripts_come_through_pipes_bit_by_bit(void **state)
 {
     struct rig *r = *state;
@@ -979,6 +1015,8 @@ int main(void)
         T(changes_of_share_cap_and_memory_can_be_undone),
         T(limits_of_disks_change_and_come_back),
         T(what_cannot_be_undone_says_so),
+        T(host_cpus_change_for_all_guests_or_for_none),
+        T(a_link_that_is_not_there_is_told_apart),
         T(values_out_of_range_are_refused),
         T(pins_reach_the_threads_and_survive_restarts),
         T(host_sched_is_shown_set_and_refused),
@@ -1008,6 +1046,7 @@ int main(void)
         T(quit_has_a_status),
         cmocka_unit_test(engines_that_are_absent_say_why),
         T(scripts_run_in_order_until_one_fails),
+        T(a_script_that_cannot_be_read_fails),
         T(scripts_come_through_pipes_bit_by_bit),
         T(a_session_may_end_in_the_middle_of_everything),
     };

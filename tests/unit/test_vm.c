@@ -519,6 +519,8 @@ static void every_request_in_every_state_does_what_the_table_says(void **state)
             if (expect[what][s] < 0) {
                 assert_int_equal(rc, expect[what][s]);
                 assert_true(strlen(e.msg) > 5);
+                if (rc == -EINVAL) /* and what to do instead */
+                    assert_non_null(strstr(e.msg, s == VM_PAUSED ? "`resume`" : "`start`"));
                 assert_int_equal(vm_state(r.vm), s);
             } else {
                 assert_int_equal(rc, 0);
