@@ -206,6 +206,7 @@ static void *nat_thread(void *arg)
         if (!send_held(n) && more_ns > 5 * NS_PER_MS)
             more_ns = 5 * NS_PER_MS;
         slirp_pollfds_fill(n->slirp, &ms, add_poll, n);
+        netport_bill(n->port, clock_ns(CLOCK_THREAD_CPUTIME_ID));
         rc = poll(n->fd, n->nfds, timeout_ms(ms, more_ns));
         if (rc > 0 && n->fd[0].revents && read(n->wake, &drained, sizeof drained) < 0)
             continue;

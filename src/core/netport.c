@@ -109,8 +109,12 @@ void netport_free(struct netport *p)
     pthread_mutex_lock(&s->lock);
     s->port[p->index] = NULL;
     netmac_forget(p);
-    for (unsigned i = 0; i < NETSWITCH_PORTS_MAX; i++)
+    for (unsigned i = 0; i < NETSWITCH_PORTS_MAX; i++) {
         free(p->queue[i]);
+        if (s->port[i] && s->port[i]->carried)
+            s->port[i]->carried[p->index] = 0; /* the next at this place owes nothing */
+    }
+    free(p->carried);
     pthread_mutex_unlock(&s->lock);
     netpcap_free(p->capture);
     pthread_mutex_destroy(&p->capture_lock);
@@ -187,6 +191,45 @@ void netport_stats(struct netport *p, struct net_stats *out)
         .rate_bits = l.rate_bits, .delay_ns = l.delay_ns, .loss_ppm = l.loss_ppm,
     };
     memcpy(out->mac, p->mac, 6);
+}
+
+/* Upkeep without a frame waits for who comes next, but no more than this: an idle network is nobody's. */
+#define UNBILLED_MAX_NS NS_PER_MS
+
+static void bill_locked(struct netport *p, uint64_t ns)
+{
+    struct netswitch *s = p->sw;
+    uint64_t all = 0;
+
+    for (unsigned i = 0; i < s->nports; i++)
+        all += p->carried[i];
+    if (all == 0) {
+        p->unbilled_ns = p->unbilled_ns + ns < UNBILLED_MAX_NS ? p->unbilled_ns + ns : UNBILLED_MAX_NS;
+        return;
+    }
+    ns += p->unbilled_ns;
+    p->unbilled_ns = 0;
+    for (unsigned i = 0; i < s->nports; i++) {
+        if (p->carried[i] && s->port[i])
+            net_count(&s->port[i]->served_ns, (uint64_t)((double)ns * p->carried[i] / (double)all));
+        p->carried[i] = 0;
+    }
+}
+
+void netport_bill(struct netport *p, uint64_t cpu_ns)
+{
+    pthread_mutex_lock(&p->sw->lock);
+    if (p->carried)
+        bill_locked(p, cpu_ns - p->billed_ns);
+    else
+        p->carried = calloc(NETSWITCH_PORTS_MAX, sizeof *p->carried);
+    p->billed_ns = cpu_ns;
+    pthread_mutex_unlock(&p->sw->lock);
+}
+
+uint64_t netport_served_ns(struct netport *p)
+{
+    return p->served_ns;
 }
 
 int netport_capture(struct netport *p, const char *path, uint64_t max_bytes, struct err *e)

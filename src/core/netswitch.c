@@ -158,27 +158,38 @@ static void drop_rx(struct netport *to, struct netframe *f)
     netframe_free(f);
 }
 
+/* Work grows with the frames, and with what is cut out of a long one. */
+static void carry(struct netport *p, unsigned other, uint32_t len)
+{
+    if (p->carried)
+        p->carried[other] += 1 + len / 1500;
+}
+
 /* 0, or -EAGAIN if `f` is kept by the caller. */
 static int deliver(struct netport *to, struct netport *from, struct netframe *f, uint64_t now, bool may_wait)
 {
+    const uint32_t len = f->len;
     struct queue *q;
 
     if (!to->attached || !to->up || lost(to) || !(q = queue_get(to, from))) {
         drop_rx(to, f);
+        carry(from, to->index, len);
         return 0;
     }
-    if (queue_full(to, from, q, f->len)) {
+    if (queue_full(to, from, q, len)) {
         wake_rx(to);
         if (may_wait && !takes_nothing(to, now)) {
             q->sender_waits = true;
             return -EAGAIN;
         }
         drop_rx(to, f);
+        carry(from, to->index, len);
         return 0;
     }
     if (!q->frames && !to->active)
         to->asked_ns = now; /* it had nothing to take until now */
     enqueue(to, from, q, f, now);
+    carry(from, to->index, len);
     return 0;
 }
 
@@ -307,6 +318,7 @@ static struct netframe *take_due(struct netport *p, uint64_t now, uint64_t *due)
             p->active_last = at;
         q->active = false;
         f = dequeue(q);
+        carry(p, q->from, f->len);
         release_sender(p->sw, q);
         if (q->first)
             activate(p, q); /* at the end of the row */

@@ -69,6 +69,14 @@ int netport_send(struct netport *p, struct netframe **f, uint64_t *wait_ns);
 /* The next frame; NULL: none now, wake_rx follows, or look again after *wait_ns (0: only the call). */
 struct netframe *netport_take(struct netport *p, uint64_t *wait_ns);
 
+/* The thread at the end of `p` (a NAT's, a TAP's) has used `cpu_ns` of CPU time in all. What came to it since it said so
+ * last is charged to the links that it exchanged frames with since then, by what was carried for each. The first call
+ * begins it. */
+void netport_bill(struct netport *p, uint64_t cpu_ns);
+
+/* CPU time that was charged to this link. Never falls. */
+uint64_t netport_served_ns(struct netport *p);
+
 const uint8_t *netport_mac(const struct netport *p);
 const char *netport_name(const struct netport *p);
 bool netport_up(const struct netport *p);

@@ -62,6 +62,12 @@ struct netport {
 
     struct netframe *lowered; /* the taker's */
 
+    /* Of a port whose end works for the others (netport_bill): what it carried for each since the last bill, and
+     * time without a frame. sw->lock */
+    uint32_t *carried;
+    uint64_t billed_ns, unbilled_ns;
+    _Atomic uint64_t served_ns; /* of a guest's port: what others have worked for it */
+
     pthread_mutex_t capture_lock;
     struct netpcap *capture;
     _Atomic bool capturing;

@@ -5,6 +5,7 @@
  */
 #include "core/nettap.h"
 
+#include "core/clock.h"
 #include "core/lab.h"
 #include "core/log.h"
 #include "core/loop.h"
@@ -182,6 +183,7 @@ static void from_host(void *arg, uint32_t events)
     for (unsigned i = 0; i < FRAMES_PER_TURN && any && send_held(t); i++)
         t->held = read_frame(t, &any);
     send_held(t);
+    netport_bill(t->port, clock_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static void to_host(struct nettap *t, struct netframe *f)
@@ -209,6 +211,7 @@ static void serve(void *arg)
         wake(t); /* the other direction has its turn */
     else
         wait_for(t, wait);
+    netport_bill(t->port, clock_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static void on_wake(void *arg, uint32_t events)

@@ -5,6 +5,7 @@
 #include "core/vm_internal.h"
 
 #include "core/clock.h"
+#include "core/netswitch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static uint64_t io_ns(void *opaque)
 {
     struct vm *vm = opaque;
     clockid_t id;
-    uint64_t ns = vm_device_threads_cpu_ns(vm);
+    uint64_t ns = vm_device_threads_cpu_ns(vm) + vm_network_cpu_ns(vm);
 
     if (vm->io_live && pthread_getcpuclockid(vm->io_thread, &id) == 0)
         ns += clock_ns(id);

@@ -55,6 +55,15 @@ uint64_t vm_device_threads_cpu_ns(const struct vm *vm)
     return ns;
 }
 
+uint64_t vm_network_cpu_ns(const struct vm *vm)
+{
+    uint64_t ns = 0;
+
+    for (unsigned i = 0; i < VM_NICS_MAX; i++)
+        ns += vm->link[i] ? netport_served_ns(vm->link[i]) : 0;
+    return ns;
+}
+
 /* What only the engine knows: KVM's halt polling time, the software CPU's instructions. */
 static void read_engine(struct vcpu *v, struct vcpu_raw *r)
 {
@@ -167,7 +176,7 @@ static void sample_up(struct vm *vm, uint64_t now, double seconds)
     uint64_t io = thread_cpu_ns(vm->io_thread) + vm_device_threads_cpu_ns(vm);
     uint64_t cpu_before = s->cpu_ns, exits_before = s->exits;
 
-    s->io_cpu_ns = vm->io_cpu_base_ns + io;
+    s->io_cpu_ns = vm->io_cpu_base_ns + io + vm_network_cpu_ns(vm);
     s->cpu_ns = s->io_cpu_ns;
     s->exits = 0;
     s->mips = vm->nvcpus ? 0 : -1;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# timeout: 170
+# timeout: 200
 # Two Debian guests on one network: addresses, ping, a transfer whose checksum is compared, the way out
 # and in by the NAT, a link that is pulled and slowed down. ENGINE is the engine (soft);
 # tests/cli/net.sh runs the same under KVM.
@@ -28,7 +28,8 @@ guests:
   b: {nets: [lan]}
 LAB
 ./ruche --headless --accel "$engine" --socket "$socket" "$TMPDIR/lab.yaml" >"$TMPDIR/out" 2>&1 &
-pids="$pids $!"
+ruche=$!
+pids="$pids $ruche"
 for _ in $(seq 100); do [ -S "$socket" ] && break; sleep 0.1; done
 
 ctl() { ./ruche ctl --socket "$socket" "$@"; }
@@ -55,6 +56,22 @@ fetch() { busybox wget -q -O - "http://127.0.0.1:$forward/$1"; }
 sum="$(fetch f | md5sum | cut -d' ' -f1) $(fetch s | cut -d' ' -f1)"
 [ "${sum% *}" = "${sum#* }" ] && [ "${#sum}" = 65 ] && sum=whole
 [ "$sum" = whole ] && echo "ok net_forward_reaches_the_guest" || echo "not ok net_forward_reaches_the_guest: $sum"
+# What the NAT's thread has used is charged to the guests that it worked for. They are paused, so that nothing moves.
+fetch f >"$TMPDIR/null"; fetch f >"$TMPDIR/null"; fetch f >"$TMPDIR/null"
+ctl pause all >/dev/null; sleep 2.2
+on_cpu() { cat $(printf "/proc/$ruche/task/%s/schedstat " "$@") | awk '{ns += $1} END {printf "%d\n", ns / 1000}'; }
+charged() { # us beyond its own threads, and those
+    local own all
+    own="$(on_cpu $(ctl info "$1" | sed -n 's/^threads *//p'))"
+    all="$(ctl --json stats "$1" | sed 's/.*"mechanism":"[a-z]*","seconds":\([0-9.]*\).*/\1/')"
+    awk "BEGIN {printf \"%d\n\", $all * 1e6 - $own}"
+}
+nat="$(on_cpu $(grep -l '^nat/lan' /proc/$ruche/task/*/comm | sed 's,.*/task/\([0-9]*\)/.*,\1,'))"
+for_a="$(charged a)" for_b="$(charged b)"
+echo "# the NAT used $nat us: $for_a for a, $for_b for b"
+[ "$nat" -gt 2000 ] && [ $((for_a + for_b)) -gt $((nat * 8 / 10 - 2000)) ] && [ $((for_a + for_b)) -lt $((nat + 4000)) ] &&
+    [ "$for_b" -lt $((for_a / 3 + 2000)) ] && echo "ok net_nat_is_charged_to_who_uses_it" || echo "not ok net_nat_is_charged_to_who_uses_it"
+ctl resume all >/dev/null
 ctl link a.eth0 capture="$TMPDIR/a.pcap" delay=60ms >/dev/null
 in_guest link_delay_is_seen_by_the_guest b 'ping -c 2 10.0.2.15' 'min/avg/max = 1[2-9][0-9][.]' 20
 ctl link a.eth0 down delay=none capture=off >/dev/null

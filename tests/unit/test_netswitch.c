@@ -572,6 +572,44 @@ static void ports_come_and_go_while_others_send(void **state)
     assert_true(n->end[2].rx > 0);
 }
 
+static void work_at_the_end_of_a_link_is_charged_by_what_it_carried(void **state)
+{
+    struct net *n = *state;
+
+    send(n, 0, 3, 100);
+    take(n, 2); /* before it counts */
+    netport_bill(n->port[2], 5000000);
+    assert_int_equal(netport_served_ns(n->port[0]), 0);
+    for (int i = 0; i < 3; i++)
+        send(n, 0, 3, 100);
+    send(n, 1, 3, 100);
+    while (take(n, 2))
+        continue;
+    netport_bill(n->port[2], 5000000 + 400);
+    assert_int_equal(netport_served_ns(n->port[0]), 300);
+    assert_int_equal(netport_served_ns(n->port[1]), 100);
+    assert_int_equal(netport_served_ns(n->port[2]), 0);
+
+    send(n, 2, 1, 100); /* the other way; a long frame is more work */
+    send(n, 2, 2, 3 * 1500);
+    netport_bill(n->port[2], 5000000 + 400 + 500);
+    assert_int_equal(netport_served_ns(n->port[0]), 400);
+    assert_int_equal(netport_served_ns(n->port[1]), 500);
+
+    netport_bill(n->port[2], 900000000); /* nobody's: an idle network's upkeep is not owed by who comes next */
+    assert_int_equal(netport_served_ns(n->port[0]), 400);
+    send(n, 2, 1, 100);
+    netport_bill(n->port[2], 900000000);
+    assert_int_equal(netport_served_ns(n->port[0]), 400 + 1000000);
+
+    send(n, 1, 3, 100);
+    take(n, 2);
+    netport_free(n->port[1]); /* and who has gone owes nothing */
+    n->port[1] = NULL;
+    netport_bill(n->port[2], 910000000);
+    assert_int_equal(netport_served_ns(n->port[0]), 400 + 1000000);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -594,6 +632,7 @@ int main(void)
         T(a_segment_stays_whole_for_who_takes_it),
         T(a_segment_that_lies_is_dropped),
         T(dhcp_gives_each_link_its_address),
+        T(work_at_the_end_of_a_link_is_charged_by_what_it_carried),
         T(ports_come_and_go_while_others_send),
     };
 
