@@ -54,7 +54,8 @@ static void batch_gone(void *opaque)
 
 static void batch_next(struct cmd_batch *b)
 {
-    struct cmd_client c = {.write = batch_write, .done = batch_done, .gone = batch_gone, .opaque = b};
+    struct cmd_client c = {.write = batch_write, .done = batch_done, .gone = batch_gone,
+                           .looks_only = b->client.looks_only, .opaque = b};
     char *line = b->next, *end = strchr(line, '\n');
 
     b->next = end ? end + 1 : line + strlen(line);
@@ -77,4 +78,78 @@ struct cmd_batch *cmd_batch_new(struct session *s, const char *lines, const stru
     b->next = b->lines;
     batch_next(b);
     return b;
+}
+
+/* Lines as part of a command. The batch owns `struct part`; the command only points to it. */
+
+struct part {
+    struct session *session;
+    struct cmd_run *run; /* NULL: it is over already */
+    void (*over)(struct session *s);
+    bool all;
+};
+
+struct part_state {
+    struct part *part;
+};
+
+static void part_write(void *opaque, enum cmd_stream to, const char *text, size_t len)
+{
+    struct part *p = opaque;
+    const int n = (int)(len ? len - 1 : 0); /* the line's end is added again */
+
+    if (p->run && to == CMD_ERROR)
+        cmd_error(p->run, "%.*s", n, text);
+    else if (p->run && p->all && to == CMD_NOTE)
+        cmd_note(p->run, "%.*s", n, text);
+    else if (p->run && p->all)
+        cmd_printf(p->run, "%.*s", (int)len, text);
+}
+
+static void part_leave(void *state)
+{
+    struct part_state *s = state;
+
+    if (s->part)
+        s->part->run = NULL;
+}
+
+static void part_done(void *opaque, int status)
+{
+    struct part *p = opaque;
+
+    if (p->over)
+        p->over(p->session);
+    if (p->run) {
+        ((struct part_state *)p->run->state)->part = NULL;
+        cmd_done(p->run, status);
+    }
+    free(p);
+}
+
+static void part_poll(struct cmd_run *r)
+{
+    (void)r; /* ends by part_done */
+}
+
+void cmd_run_lines(struct cmd_run *r, const char *lines, bool all, void (*over)(struct session *s))
+{
+    struct cmd_client c = {.write = part_write, .done = part_done, .gone = free, .looks_only = r->client.looks_only};
+    struct part_state *s = cmd_state(r, sizeof *s, part_leave);
+
+    if (!s)
+        return;
+    s->part = calloc(1, sizeof *s->part);
+    if (!s->part) {
+        cmd_fail(r, "out of memory");
+        return;
+    }
+    *s->part = (struct part){r->session, r, over, all};
+    c.opaque = s->part;
+    cmd_wait(r, part_poll, 0);
+    if (!cmd_batch_new(r->session, lines, &c)) {
+        free(s->part);
+        s->part = NULL;
+        cmd_fail(r, "out of memory");
+    }
 }

@@ -181,76 +181,16 @@ void exec_at(struct cmd_run *r)
     free(line);
 }
 
-/* undo: the commands of the record are run, and what they would record is thrown away. The batch
- * that runs them owns `struct undoing`; the run only points to it. */
-
-struct undoing {
-    struct session *session;
-    struct cmd_run *run; /* NULL: it is over already */
-};
-
-struct undo_state {
-    struct undoing *u;
-};
-
-static void undo_write(void *opaque, enum cmd_stream to, const char *text, size_t len)
+/* The commands of the record are run, and what they record is thrown away. */
+static void undo_forget(struct session *s)
 {
-    struct undoing *u = opaque;
-
-    if (u->run && to == CMD_ERROR)
-        cmd_error(u->run, "%.*s", (int)(len ? len - 1 : 0), text);
-}
-
-static void undo_leave(void *state)
-{
-    struct undo_state *s = state;
-
-    if (s->u)
-        s->u->run = NULL;
-}
-
-static void undo_done(void *opaque, int status)
-{
-    struct undoing *u = opaque;
     char *what, *lines, *why;
 
-    if (undo_pop(session_undo(u->session), &what, &lines, &why)) { /* its own record */
-        free(what);
-        free(lines);
-        free(why);
-    }
-    if (u->run) {
-        ((struct undo_state *)u->run->state)->u = NULL;
-        cmd_done(u->run, status);
-    }
-    free(u);
-}
-
-static void undo_poll(struct cmd_run *r)
-{
-    (void)r; /* ends by undo_done */
-}
-
-static void undo_run(struct cmd_run *r, const char *lines)
-{
-    struct cmd_client c = {.write = undo_write, .done = undo_done, .gone = free};
-    struct undo_state *s = cmd_state(r, sizeof *s, undo_leave);
-
-    if (!s)
+    if (!undo_pop(session_undo(s), &what, &lines, &why))
         return;
-    s->u = calloc(1, sizeof *s->u);
-    if (!s->u) {
-        cmd_fail(r, "out of memory");
-        return;
-    }
-    *s->u = (struct undoing){r->session, r};
-    c.opaque = s->u;
-    cmd_wait(r, undo_poll, 0);
-    if (!cmd_batch_new(r->session, lines, &c)) {
-        free(s->u);
-        s->u = NULL;
-        cmd_fail(r, "out of memory");
-    }
+    free(what);
+    free(lines);
+    free(why);
 }
 
 void exec_undo(struct cmd_run *r)
@@ -263,7 +203,7 @@ void exec_undo(struct cmd_run *r)
     }
     if (lines) {
         cmd_note(r, "takes back: %s", what);
-        undo_run(r, lines);
+        cmd_run_lines(r, lines, false, undo_forget);
     } else {
         cmd_fail(r, "`%s` cannot be taken back: %s", what, why);
     }

@@ -104,6 +104,10 @@ void cmd_runs_free(struct session *s);
 struct cmd_batch;
 struct cmd_batch *cmd_batch_new(struct session *s, const char *lines, const struct cmd_client *client);
 
+/* The lines as part of `r`, which ends as they do. Their errors are its own; with `all`, so is what else they say.
+ * `over` (may be NULL) is called when they are done. */
+void cmd_run_lines(struct cmd_run *r, const char *lines, bool all, void (*over)(struct session *s));
+
 /* The functions of the table. */
 void exec_list(struct cmd_run *r);
 void exec_info(struct cmd_run *r);
@@ -130,6 +134,7 @@ void exec_watch(struct cmd_run *r);
 void exec_send(struct cmd_run *r);
 void exec_expect(struct cmd_run *r);
 void exec_check(struct cmd_run *r);
+void exec_lab(struct cmd_run *r);
 void exec_log(struct cmd_run *r);
 void exec_record(struct cmd_run *r);
 void exec_replay(struct cmd_run *r);

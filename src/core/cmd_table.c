@@ -156,6 +156,12 @@ static const struct cmd table[] = {
               {"FIGURE", ARG_WORD, false, false, "got entitled part resident run vmm poll ready capped halt blocked paused"},
               {"RANGE", ARG_WORD, false, false, NULL}, {"TIMEOUT", ARG_WORD, true, false, NULL}}},
 
+    {.name = "lab", .exec = exec_lab, .flags = CMD_LOOKS,
+     .help = "tell what the lab is about and what to try",
+     .more = "As its file says (`title`, `about`). `lab check` runs its `checks`: commands that fail if what the lab\n"
+             "shows is not so.",
+     .args = {{"CHECK", ARG_WORD, true, false, "check"}}},
+
     {.name = "log", .exec = exec_log,
      .help = "write what a guest says to a file",
      .more = "From now on, as it comes. A file that exists is not touched without --append. `log VM off` ends it,\n"

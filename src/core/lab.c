@@ -61,6 +61,14 @@ struct lab *lab_new(const char *name)
     return lab;
 }
 
+void lab_story_fini(struct lab_story *s)
+{
+    free(s->title);
+    free(s->about);
+    free(s->checks);
+    *s = (struct lab_story){0};
+}
+
 void lab_free(struct lab *lab)
 {
     if (!lab)
@@ -76,7 +84,7 @@ void lab_free(struct lab *lab)
     free(lab->guests);
     free(lab->nets);
     free(lab->path);
-    free(lab->title);
+    lab_story_fini(&lab->story);
     free(lab->host_cpus);
     free(lab->host_sched);
     free(lab);
@@ -201,12 +209,18 @@ out:
     return NULL;
 }
 
+/* `labs/shares` is labs/shares/lab.yaml, or labs/shares.yaml. */
 static char *lab_file(const char *path)
 {
     struct stat st;
 
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return lab_join(path, "lab.yaml");
+    char *with = NULL;
+
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode) ? lab_join(path, "lab.yaml") : strdup(path);
+    if (*path && asprintf(&with, "%s.yaml", path) > 0 && stat(with, &st) == 0)
+        return with;
+    free(with);
     return strdup(path);
 }
 

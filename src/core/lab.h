@@ -21,6 +21,7 @@ enum {
     LAB_NETS_MAX = 32,
     LAB_FORWARDS_MAX = 32,
     LAB_HOOKS_MAX = 16, /* commands per guest */
+    LAB_CHECKS_MAX = 64,
 };
 
 /* What a guest does that commands can be tied to. */
@@ -60,10 +61,18 @@ struct lab_net {
     struct lab_forward forwards[LAB_FORWARDS_MAX];
 };
 
+/* What a lab says about itself; NULL: nothing. */
+struct lab_story {
+    char *title, *about;
+    char *checks; /* commands, a line each */
+};
+
+void lab_story_fini(struct lab_story *s);
+
 struct lab {
     char *path;             /* of the file, "" if there is none */
     char name[VM_NAME_MAX + 1];
-    char *title;            /* NULL: none */
+    struct lab_story story;
     char *host_cpus;        /* CPU list, NULL: all */
     char *host_sched;       /* auto, slots, cgroup; NULL: auto */
     bool overcommit;        /* guests may have more memory than the host */

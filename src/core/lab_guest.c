@@ -307,11 +307,6 @@ void guest_spec_fini(struct guest_spec *s)
     free(s->image);
 }
 
-static char *dup_or_null(const char *s)
-{
-    return s ? strdup(s) : NULL;
-}
-
 /* `s` with every `{name}` replaced; takes it over. */
 static char *with_name(char *s, const char *name)
 {

@@ -4,6 +4,7 @@
  */
 #include "core/lab_internal.h"
 
+#include "core/cmd.h"
 #include "core/sched_info.h"
 #include "core/text.h"
 #include "core/units.h"
@@ -161,10 +162,56 @@ static void read_name(struct lab_reader *r, yaml_node_t *v, void *obj)
     lab_read_name(r, v, "name", r->lab->name);
 }
 
+/* Text for people, which goes to their terminal as it is: nothing that steers one (in UTF-8, C1 is C2 80 to C2 9F). */
+static void read_text(struct lab_reader *r, yaml_node_t *v, const char *what, const char *may, char **out)
+{
+    const char *s = lab_scalar(r, v, what);
+
+    for (const unsigned char *p = (const unsigned char *)(s ? s : ""); *p; p++) {
+        if ((*p >= 0x20 || strchr(may, *p)) && *p != 0x7f && !(*p == 0xc2 && p[1] < 0xa0))
+            continue;
+        lab_error_at(r, v, "`%s` is %s without control characters", what, *may ? "text" : "one line");
+        return;
+    }
+    free(*out);
+    *out = dup_or_null(s);
+}
+
 static void read_title(struct lab_reader *r, yaml_node_t *v, void *obj)
 {
     (void)obj;
-    lab_read_string(r, v, "title", &r->lab->title);
+    read_text(r, v, "title", "", &r->lab->story.title);
+}
+
+static void read_about(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    (void)obj;
+    read_text(r, v, "about", "\n", &r->lab->story.about);
+}
+
+static void read_check(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    const char *line = lab_scalar(r, v, "checks");
+    struct err e;
+
+    if (!line)
+        return;
+    if (strchr(line, '\n'))
+        lab_error_at(r, v, "a check is a command, in one line");
+    else if (cmd_check(line, &e) < 0)
+        lab_error_at(r, v, "%s", e.msg);
+    else
+        text_printf(obj, "%s\n", line);
+}
+
+static void read_checks(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    struct text lines = {0};
+
+    (void)obj;
+    lab_each_item(r, v, LAB_CHECKS_MAX, "`checks`", read_check, &lines);
+    free(r->lab->story.checks);
+    r->lab->story.checks = text_take(&lines);
 }
 
 static void read_host(struct lab_reader *r, yaml_node_t *v, void *obj)
@@ -206,6 +253,7 @@ static const struct lab_key top_keys[] = {
     {"name", read_name, false},         {"title", read_title, false},
     {"host", read_host, false},         {"defaults", read_defaults, false},
     {"networks", read_networks, false}, {"guests", read_guests, false},
+    {"about", read_about, false},       {"checks", read_checks, false},
     {"x-*", read_nothing, false},
 };
 

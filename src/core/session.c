@@ -5,6 +5,7 @@
 #include "core/session_internal.h"
 
 #include "core/clock.h"
+#include "core/text.h"
 #include "core/units.h"
 
 #include <errno.h>
@@ -72,6 +73,9 @@ static void on_tick(void *arg)
 static int add_lab(struct session *s, const struct lab *lab, struct err *e)
 {
     int rc = session_nets_new(s, lab, e);
+
+    s->story = (struct lab_story){dup_or_null(lab->story.title), dup_or_null(lab->story.about),
+                                  dup_or_null(lab->story.checks)};
 
     for (unsigned i = 0; i < lab->nguests && rc == 0; i++)
         if (!session_add(s, &lab->guests[i], e))
@@ -153,6 +157,7 @@ void session_free(struct session *s)
     loop_free(s->loop);
     undo_free(s->undo);
     events_fini(&s->events);
+    lab_story_fini(&s->story);
     free(s->cpus);
     free(s->socket);
     free(s);
@@ -373,6 +378,11 @@ void session_set_socket(struct session *s, const char *path)
 {
     free(s->socket);
     s->socket = strdup(path);
+}
+
+const struct lab_story *session_story(const struct session *s)
+{
+    return &s->story;
 }
 
 const char *session_cpus(const struct session *s)

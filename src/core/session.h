@@ -72,6 +72,7 @@ bool session_quitting(const struct session *s);
 void session_quit_when_idle(struct session *s);
 
 struct loop *session_loop(struct session *s);
+const struct lab_story *session_story(const struct session *s);
 const char *session_name(const struct session *s);
 const struct lab_host *session_host(const struct session *s);
 const struct accel_ops *session_engine(const struct session *s);

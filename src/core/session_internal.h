@@ -41,6 +41,7 @@ struct session {
     bool overcommit;
     char *cpus;
     char *socket;
+    struct lab_story story;
     uint64_t began_ns, interval_ns;
     unsigned next_id;
     struct guest *guests;

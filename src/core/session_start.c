@@ -42,6 +42,8 @@ static void want_start(struct session *s, struct guest *g)
 
 void session_start_lab(struct session *s)
 {
+    if (s->story.about)
+        session_event(s, EV_SESSION, NULL, "%s: `lab` says what to try", s->story.title ? s->story.title : s->name);
     for (struct guest *g = s->guests; g; g = g->next)
         if (g->c->autostart)
             want_start(s, g);

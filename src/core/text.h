@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct text {
     char *buf; /* NUL-terminated once anything was added; NULL before */
@@ -43,5 +44,10 @@ const char *text_show(char *out, size_t size, const char *s);
 
 /* Columns that a UTF-8 string takes when each character is one column wide. */
 size_t text_columns(const char *s);
+
+static inline char *dup_or_null(const char *s)
+{
+    return s ? strdup(s) : NULL;
+}
 
 #endif

@@ -130,7 +130,7 @@ static void lab_of_the_design_is_read(void **state)
     assert_string_equal(text_str(&f->said), "");
     assert_non_null(f->lab);
     assert_string_equal(f->lab->name, "sharing");
-    assert_string_equal(f->lab->title, "Two guests, one processor");
+    assert_string_equal(f->lab->story.title, "Two guests, one processor");
     assert_string_equal(f->lab->host_cpus, "0");
     assert_int_equal(f->lab->nguests, 5);
     assert_int_equal(f->lab->nets[0].forwards[0].host_port, 2222);
@@ -388,6 +388,36 @@ static void forwards_must_name_a_guest_of_their_network_and_a_port_once(void **s
                              "guests: {c: {image: spin, count: 2, nets: lan}}\n"));
 }
 
+static void a_lab_says_what_it_is_about_and_has_checks(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_non_null(parse(f, "title: T\nabout: |\n  Try: list\n  Watch: stats\nchecks: [wait 1, check a got 1..5 10]\n"
+                             "guests: {a: {image: spin}}\n"));
+    assert_string_equal(f->lab->story.about, "Try: list\nWatch: stats\n");
+    assert_string_equal(f->lab->story.checks, "wait 1\ncheck a got 1..5 10\n");
+    refused(f, "title: \"a\\eb\"\nguests: {a: {image: spin}}\n", "lab.yaml:1:8: `title` is one line without control characters");
+    refused(f, "title: \"a\\nb\"\nguests: {a: {image: spin}}\n", "`title` is one line");
+    refused(f, "about: \"a\\x9b2J\"\nguests: {a: {image: spin}}\n", "`about` is text without control characters");
+    refused(f, "checks: [list, chekc a]\nguests: {a: {image: spin}}\n",
+            "lab.yaml:1:16: there is no command `chekc` (did you mean `check`?)");
+    refused(f, "checks: \"list\\nquit\"\nguests: {a: {image: spin}}\n", "a check is a command, in one line");
+}
+
+static void a_lab_file_may_be_named_without_its_ending(void **state)
+{
+    struct fixture *f = *state;
+    char path[100];
+    FILE *o = fopen(f->path, "w");
+
+    fputs("guests: {a: {image: spin}}\n", o);
+    fclose(o);
+    snprintf(path, sizeof path, "%s/lab", f->dir);
+    f->lab = lab_load(path, &f->host, &f->d);
+    assert_non_null(f->lab);
+    assert_string_equal(f->lab->path, f->path);
+}
+
 static void a_mac_is_there_once_in_a_network(void **state)
 {
     struct fixture *f = *state;
@@ -526,6 +556,8 @@ int main(void)
         T(depends_must_name_guests_and_have_an_order),
         T(networks_are_checked),
         T(forwards_must_name_a_guest_of_their_network_and_a_port_once),
+        T(a_lab_says_what_it_is_about_and_has_checks),
+        T(a_lab_file_may_be_named_without_its_ending),
         T(a_mac_is_there_once_in_a_network),
         T(aliases_and_merge_keys_work),
         T(alias_bombs_are_bounded),

@@ -400,6 +400,31 @@ static void a_link_that_is_not_there_is_told_apart(void **state)
     assert_string_equal(text_str(&r->error), "web has no network link: give it one with `nets:` in the lab file\n");
 }
 
+static void a_lab_says_what_it_is_about_and_checks_itself(void **state)
+{
+    struct rig *told = rig_new("title: T\nabout: |\n  Try: list\nchecks: [pause web, share web 7, wait web paused 1]\n"
+                               "guests: {web: {image: spin}}\n");
+    struct cmd_client c = {.write = rig_write, .done = rig_done, .looks_only = true, .opaque = told};
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(told, "lab"), CMD_DONE);
+    assert_says(told->out, "T\n\nTry: list\n");
+    assert_int_equal(rig_do(told, "lab check"), CMD_FAILED); /* it does not run yet */
+    assert_int_not_equal(session_guest(told->s, "web")->c->share, 7);
+    session_start_lab(told->s);
+    rig_idle(told);
+    rig_begin_as(told, "lab check", &c); /* who may only look may not by a check, either */
+    rig_idle(told);
+    assert_int_equal(told->status, CMD_FAILED);
+    assert_state(told, "web", VM_RUNNING);
+    assert_int_equal(rig_do(told, "lab check"), CMD_DONE);
+    assert_int_equal(session_guest(told->s, "web")->c->share, 7);
+    assert_int_equal(rig_do(told, "lab chekc"), CMD_USAGE);
+    rig_free(told);
+    assert_int_equal(rig_do(r, "lab"), CMD_DONE);
+    assert_int_equal(rig_do(r, "lab check"), CMD_FAILED);
+}
+
 static void values_out_of_range_are_refused(void **state)
 {
     struct rig *r = *state;
@@ -1017,6 +1042,7 @@ int main(void)
         T(what_cannot_be_undone_says_so),
         T(host_cpus_change_for_all_guests_or_for_none),
         T(a_link_that_is_not_there_is_told_apart),
+        T(a_lab_says_what_it_is_about_and_checks_itself),
         T(values_out_of_range_are_refused),
         T(pins_reach_the_threads_and_survive_restarts),
         T(host_sched_is_shown_set_and_refused),

@@ -368,7 +368,7 @@ struct rig {
     struct loop *loop;
     struct vm *vm;
     unsigned events[8];
-    char text[200];
+    char text[ERR_TEXT];
     unsigned code;
 };
 
