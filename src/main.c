@@ -22,6 +22,7 @@
 #include "core/sandbox.h"
 #include "core/script.h"
 #include "core/session.h"
+#include "core/slice.h"
 #include "core/text.h"
 #include "core/units.h"
 #include "ui/line_mode.h"
@@ -454,6 +455,7 @@ static int run(struct app *a)
         return complain(&e, EXIT_FAILED);
     }
     a->signal_fd = block_signals();
+    slice_ask(0, SLICE_SERVES_NS); /* all threads have it from here; vCPUs ask for others */
     term_init();
     if (sandbox_process(&e) < 0)
         log_msg(LOG_WARN, "%s", e.msg);

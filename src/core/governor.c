@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 enum {
-    SLICE_NS = 100000, /* what it decides is for now: it waits for nobody's slice to end */
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
 };
 
@@ -47,6 +46,7 @@ struct gov_guest {
         int64_t wait_ns;
         enum gov_hold told;
         bool wait_read;
+        bool busy;     /* it has the slices of those that never halt */
         cpu_set_t may; /* where it may run */
         int to;        /* the host CPU that it is sent to now; negative: none */
     } *reading; /* one a vCPU */
@@ -224,6 +224,19 @@ static void tell(struct gov_guest *a, bool run)
     }
 }
 
+/* Who halts goes first when it wakes. */
+static void set_slices(const struct governor *g, struct gov_guest *a)
+{
+    for (unsigned i = 0; i < a->s.ncpus; i++) {
+        struct reading *r = &a->reading[i];
+        bool busy = a->s.cpu[i].demand > (r->busy ? 0.7 : 0.9);
+
+        if (busy != r->busy)
+            a->ops->slice(a->vm, i, !busy ? SLICE_LIGHT_NS : g->enforce ? SLICE_BUSY_NS : SLICE_BUSY_TURN_NS);
+        r->busy = busy;
+    }
+}
+
 static void note(struct gov_guest *a, double dt)
 {
     a->seconds += dt;
@@ -287,6 +300,7 @@ static double tick(struct governor *g)
             continue;
         note(a, dt);
         a->stirs = may_stir(a);
+        set_slices(g, a);
         for (unsigned i = 0; i < a->s.ncpus && !g->enforce; i++)
             a->s.cpu[i].hold = false;
     }
@@ -332,7 +346,6 @@ static void *governor_main(void *arg)
     double step;
 
     prctl(PR_SET_TIMERSLACK, 1);
-    slice_ask(SLICE_NS);
     sandbox_governor_thread();
     while (!g->quit) {
         uint32_t poked = atomic_exchange(&g->poked, 0);

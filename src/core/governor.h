@@ -37,6 +37,7 @@ struct gov_ops {
     enum sched_now (*now)(void *vm, unsigned cpu);
     int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */
     void (*place)(void *vm, unsigned cpu, const cpu_set_t *set); /* its thread may run there only */
+    void (*slice)(void *vm, unsigned cpu, uint64_t ns); /* as slice_ask (slice.h) */
 };
 
 /* `cpus`: of the host. */

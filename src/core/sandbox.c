@@ -220,7 +220,7 @@ void sandbox_io_thread(void)
 
 void sandbox_governor_thread(void)
 {
-    static const int nr[] = {SCMP_SYS(sched_setaffinity)};
+    static const int nr[] = {SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_getattr), SCMP_SYS(sched_setattr)};
 
     filter_list(nr, sizeof nr / sizeof nr[0]);
 }

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-void slice_ask(uint64_t ns)
+void slice_ask(int tid, uint64_t ns)
 {
     struct {
         uint32_t size, policy;
@@ -18,8 +18,8 @@ void slice_ask(uint64_t ns)
         uint64_t runtime, deadline, period;
     } attr = {.size = sizeof attr};
 
-    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0 || attr.policy != SCHED_OTHER)
+    if (syscall(SYS_sched_getattr, tid, &attr, sizeof attr, 0) < 0 || attr.policy != SCHED_OTHER)
         return;
     attr.runtime = ns;
-    syscall(SYS_sched_setattr, 0, &attr, 0);
+    syscall(SYS_sched_setattr, tid, &attr, 0);
 }

@@ -7,8 +7,18 @@
 
 #include <stdint.h>
 
-/* Asks it for the calling thread: who wakes with a shorter slice goes before those with longer ones,
- * and has no more in the end. 0.1 to 100 ms; needs no privilege. Kernels before 6.12 ignore it. */
-void slice_ask(uint64_t ns);
+/* Who wakes goes before one whose slice is longer, but for the last part of that slice, which is as
+ * long as its own; then it waits for a tick of the kernel, some ms. So each is a good deal longer than
+ * the one before. */
+enum {
+    SLICE_SERVES_NS = 100000,     /* threads that serve and sleep: console, devices, governor */
+    SLICE_LIGHT_NS = 400000,      /* vCPUs that halt now and then */
+    SLICE_BUSY_NS = 10000000,     /* vCPUs that never do, while we see to it that each has a CPU of its own */
+    SLICE_BUSY_TURN_NS = 3000000, /* while they take turns on one */
+};
+
+/* Asks it for the thread `tid`, 0: the calling one. It has no more of the CPU in the end. 0.1 to 100 ms;
+ * needs no privilege. Kernels before 6.12 ignore it. */
+void slice_ask(int tid, uint64_t ns);
 
 #endif

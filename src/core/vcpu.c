@@ -27,7 +27,6 @@
 
 enum {
     VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32,
-    SLICE_NS = 400000, /* so that a light guest that wakes is served before one that is busy */
     NAP_COUNTS_NS = 5000000, /* the most of one nap of vm_wait_parked that counts as waiting */
 };
 
@@ -345,7 +344,7 @@ EVERY_EXIT static void *vcpu_main(void *arg)
     take_kicks();
     v->on_cpu = rseq_cpu();
     thread_tell_tid(&v->tid);
-    slice_ask(SLICE_NS);
+    slice_ask(0, SLICE_LIGHT_NS);
     n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
     sandbox_vcpu_thread(v->vm->accel->name, io, n);
     while (vcpu_turn(v))

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/netswitch.h"
+#include "core/slice.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,10 +122,17 @@ static void place(void *opaque, unsigned cpu, const cpu_set_t *set)
     sched_setaffinity(vm->vcpu[cpu].tid, sizeof *set, set);
 }
 
+static void slice(void *opaque, unsigned cpu, uint64_t ns)
+{
+    const struct vm *vm = opaque;
+
+    slice_ask(vm->vcpu[cpu].tid, ns);
+}
+
 int vm_govern(struct vm *vm, struct governor *g)
 {
     static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
-                                       .now = now, .where = where, .place = place};
+                                       .now = now, .where = where, .place = place, .slice = slice};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
     return vm->gov ? 0 : -ENOMEM;
