@@ -28,6 +28,7 @@ struct console_view {
     struct pane *panes[CONSOLE_PANES_MAX];
     unsigned n, focus;
     bool zoom;      /* only the one with the focus */
+    bool whole;     /* the last frame had no status row */
     bool watch;     /* keys do not reach the guest */
     bool broadcast; /* keys reach the guests of all panes */
     enum console_mode mode;

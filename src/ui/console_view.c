@@ -200,14 +200,26 @@ static void draw_help(struct area a)
     }
 }
 
+/* On a line that cannot be told its size, a full-screen program that just misses the status row gets it: in
+ * a window of 24 rows an editor's last row is not hidden. The prefix brings the status back. */
+static bool takes_status_row(struct console_view *c, struct area a)
+{
+    struct pane *p = console_focus(c);
+    const struct emu *e = guest_term_emu(p->term);
+
+    return c->mode == CONSOLE_TYPE && !p->scrolling && guest_term_console(p->term) != CONSOLE_VIRTIO &&
+           emu_is_alternate(e) && (int)emu_rows(e) == a.h + 1;
+}
+
 static void draw_view(struct view *v, struct area a)
 {
     struct console_view *c = (struct console_view *)v;
 
     if (c->n == 0)
         return;
+    c->whole = (c->n == 1 || c->zoom) && takes_status_row(c, a);
     if (c->n == 1 || c->zoom)
-        draw_pane(c, c->focus, a, false);
+        draw_pane(c, c->focus, (struct area){a.y, a.x, a.h + c->whole, a.w}, false);
     else
         draw_grid(c, a);
     if (c->mode == CONSOLE_HELP)
@@ -223,19 +235,34 @@ static bool caret(struct view *v, int *y, int *x)
            emu_caret(guest_term_emu(p->term), p->area, pane_port(p), y, x);
 }
 
+/* What may follow the prefix: as much as fits, and how to see all. */
+static void draw_prefix(int y, int w)
+{
+    static const char *const keys[] = {"d detach", "n p 1-9 pane", "z zoom", "g grid", "| split", "x close", "PgUp back", "/ search",
+                                       "B all", "w watch", "t stty", "s log", "R record", "c copy", "b BREAK", "r redraw"};
+    static const char all[] = "? all keys";
+    int x = draw_text(y, 0, w, ROLE_SELECT, " Ctrl-] then") + 2;
+
+    for (unsigned i = 0; i < sizeof keys / sizeof *keys && x + (int)strlen(keys[i]) + 2 + (int)sizeof all <= w; i++)
+        x += draw_text(y, x, w - x, ROLE_SELECT, keys[i]) + 2;
+    draw_text(y, x, w - x, ROLE_SELECT, all);
+}
+
 static void draw_status(struct view *v, int y, int w)
 {
     struct console_view *c = (struct console_view *)v;
     struct pane *p = console_focus(c);
     char title[200], line[600];
 
-    if (c->n == 0)
+    if (c->n == 0 || c->whole)
         return;
+    draw_fill(y, 0, w, ROLE_SELECT, ' ');
+    if (c->mode == CONSOLE_PREFIX) {
+        draw_prefix(y, w);
+        return;
+    }
     pane_title(p, c->focus + 1, true, title, sizeof title);
-    if (c->mode == CONSOLE_PREFIX)
-        snprintf(line, sizeof line, " Ctrl-] then  d detach  n p 1-9 pane  z zoom  g grid  | split  x close  PgUp back  / search  "
-                 "B all  w watch  t stty  s log  R record  c copy  b BREAK  r redraw  ? help");
-    else if (c->mode == CONSOLE_SEARCH)
+    if (c->mode == CONSOLE_SEARCH)
         snprintf(line, sizeof line, " search: %s", c->search);
     else if (p->scrolling)
         snprintf(line, sizeof line, " %s  line %llu of %llu  PgUp PgDn  / n N search  Esc back", title,
@@ -243,7 +270,6 @@ static void draw_status(struct view *v, int y, int w)
     else
         snprintf(line, sizeof line, " F12 or Ctrl-] d detaches  Ctrl-] menu   %s%s", title,
                  guest_term_lost(p->term) ? "  (too fast: some lost)" : "");
-    draw_fill(y, 0, w, ROLE_SELECT, ' ');
     draw_text(y, 0, w, ROLE_SELECT, line);
 }
 

@@ -75,7 +75,7 @@ static int draw_promised(struct ui *u, int x, int w)
     wchar_t out[16];
     int at = x;
 
-    at += draw_text(0, at, w - at, ROLE_DIM, "guests ");
+    at += draw_text(0, at, w - at, ROLE_DIM, "promised ");
     at += draw_fmt(0, at, w - at, r, "%.0f%%%s ", part * 100, part > 1 ? " OVER" : "");
     if (w < 150)
         return at + 1;

@@ -147,54 +147,105 @@ void panel_division(struct ui *u, struct area a)
 
 /* Where the time of each vCPU goes. */
 
+/* Letters where there are no colours. */
+static bool ledger_plain(void)
+{
+    return draw_mono() || draw_is_ascii();
+}
+
+static wchar_t ledger_mark(int s)
+{
+    static const wchar_t letters[] = L"rvpwchbs";
+
+    return ledger_plain() ? letters[s] : s == LEDGER_HALT ? draw_glyphs()->dot : draw_glyphs()->full;
+}
+
 static void draw_ledger(const double part[LEDGER_STATES], int y, int x, int w)
 {
     int cells[LEDGER_STATES];
-    static const wchar_t letters[] = L"rvpwchbs";
 
     graph_split(part, LEDGER_STATES, 1, w, cells);
-    for (int s = 0; s < LEDGER_STATES; s++) {
-        bool plain = draw_mono() || draw_is_ascii();
-
+    for (int s = 0; s < LEDGER_STATES; s++)
         for (int k = 0; k < cells[s]; k++, x++)
-            draw_cell(y, x, ROLE_LEDGER + (enum role)s,
-                      plain ? letters[s] : s == LEDGER_HALT ? draw_glyphs()->dot : draw_glyphs()->full);
-    }
+            draw_cell(y, x, ROLE_LEDGER + (enum role)s, ledger_mark(s));
 }
 
-static int ledger_legend(int y, int x, int w)
+/* Whether any vCPU has a part of this that can be seen. */
+static bool ledger_seen(const struct vm_stats *st, int s)
 {
-    bool plain = draw_mono() || draw_is_ascii();
-    int end = x + w;
-    static const wchar_t letters[] = L"rvpwchbs";
-
-    for (int s = 0; s < LEDGER_STATES && x + 3 < end; s++) {
-        draw_cell(y, x, ROLE_LEDGER + (enum role)s, plain ? letters[s] : s == LEDGER_HALT ? draw_glyphs()->dot : draw_glyphs()->full);
-        x += plain; /* a letter is no block: "r run" */
-        x += 1 + draw_text(y, x + 1, end - x - 1, ROLE_DIM, ledger_state_name((enum ledger_state)s)) + 1 + plain;
-    }
-    return 1;
+    for (unsigned i = 0; i < st->vcpus; i++)
+        if (st->vcpu[i].ledger[s] >= 0.005)
+            return true;
+    return false;
 }
 
-enum { LEDGER_TEXT = 39 }; /* "run 100 vmm 100 ready 100 halt 100", and gaps */
+/* All states; where they do not fit, those that occur. */
+static void ledger_legend(const struct vm_stats *st, int y, int x, int w)
+{
+    int gap = ledger_plain() ? 2 : 1, all = 0, end = x + w; /* a letter is no block: "r run" */
+
+    for (int s = 0; s < LEDGER_STATES; s++)
+        all += (int)strlen(ledger_state_name((enum ledger_state)s)) + 2 * gap;
+    for (int s = 0; s < LEDGER_STATES; s++) {
+        const char *name = ledger_state_name((enum ledger_state)s);
+
+        if ((all - gap > w && !ledger_seen(st, s)) || x + gap + (int)strlen(name) > end)
+            continue;
+        draw_cell(y, x, ROLE_LEDGER + (enum role)s, ledger_mark(s));
+        x += gap + draw_text(y, x + gap, end - x - gap, ROLE_DIM, name) + gap;
+    }
+}
+
+/* Which figures fit into `w` columns: of the states that take most of the guest's time, the same for all
+ * its vCPUs, so that they stand below each other. */
+static void choose_figures(const struct vm_stats *st, int w, bool shown[LEDGER_STATES])
+{
+    double all[LEDGER_STATES] = {0};
+    int used = 0;
+
+    for (unsigned i = 0; i < st->vcpus; i++)
+        for (int s = 0; s < LEDGER_STATES; s++)
+            all[s] += st->vcpu[i].ledger[s];
+    memset(shown, 0, LEDGER_STATES * sizeof *shown);
+    for (int k = 0; k < LEDGER_STATES; k++) {
+        int most = 0, cells;
+
+        for (int s = 1; s < LEDGER_STATES; s++)
+            if (all[s] > all[most])
+                most = s;
+        cells = (int)strlen(ledger_state_name((enum ledger_state)most)) + 5;
+        shown[most] = all[most] >= 0.005 && used + cells <= w + 1;
+        used += shown[most] ? cells : 0;
+        all[most] = -1;
+    }
+}
+
+static void draw_figures(const double part[LEDGER_STATES], const bool shown[LEDGER_STATES], int y, int x, int w)
+{
+    for (int s = 0, end = x + w; s < LEDGER_STATES; s++)
+        if (shown[s])
+            x += draw_fmt(y, x, end - x, ROLE_TEXT, "%s %3.0f", ledger_state_name((enum ledger_state)s), part[s] * 100) + 1;
+}
+
+enum { LEDGER_TEXT = 39, LEDGER_TEXT_NARROW = 28 }; /* with a gap before them */
 
 int panel_vcpus(struct ui *u, struct row *r, struct area a)
 {
     const struct vm_stats *st = model_stats(&u->model, r->g);
-    int y = a.y + 1, end = a.y + a.h, text = a.w >= 76 ? LEDGER_TEXT : 0, w = a.w - 8 - text;
+    int y = a.y + 1, end = a.y + a.h, room = a.w >= 76 ? LEDGER_TEXT : a.w >= 50 ? LEDGER_TEXT_NARROW : 0, w = a.w - 8 - room;
+    bool shown[LEDGER_STATES];
 
     panel_rule(a.y, a.x, a.w, "where each vCPU's time goes, 100 % a bar");
     if (a.h < 3)
         return 1;
-    ledger_legend(y++, a.x + 1, a.w - 2);
+    ledger_legend(st, y++, a.x + 1, a.w - 2);
+    choose_figures(st, room - 1, shown);
     for (unsigned i = 0; i < st->vcpus && y < end; i++, y++) {
         const double *l = st->vcpu[i].ledger;
 
         draw_fmt(y, a.x + 1, 6, ROLE_TEXT, "vcpu%-2u", i);
         draw_ledger(l, y, a.x + 8, w);
-        if (text)
-            draw_fmt(y, a.x + 9 + w, text - 1, ROLE_TEXT, "run %3.0f vmm %3.0f ready %3.0f halt %3.0f", l[LEDGER_RUN] * 100,
-                     l[LEDGER_VMM] * 100, l[LEDGER_READY] * 100, l[LEDGER_HALT] * 100);
+        draw_figures(l, shown, y, a.x + 9 + w, room - 1);
     }
     return y - a.y;
 }
