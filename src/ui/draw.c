@@ -41,16 +41,16 @@ static const struct look looks[ROLES] = {
     [ROLE_LEDGER + 3] = LOOK(203, 1, 160, 1, 0, 0),  /* ready */
     [ROLE_LEDGER + 4] = LOOK(175, 5, 133, 5, 0, 0),  /* capped */
     [ROLE_LEDGER + 5] = LOOK(240, -1, 250, -1, 0, 0), /* halt */
-    [ROLE_LEDGER + 6] = LOOK(220, 3, 136, 3, 0, 0),  /* blocked */
+    [ROLE_LEDGER + 6] = LOOK(250, -1, 240, -1, 0, 0), /* blocked */
     [ROLE_LEDGER + 7] = LOOK(67, 4, 67, 4, 0, 0),    /* paused */
-    [ROLE_GUEST + 0] = LOOK(39, 4, 25, 4, 0, 0),
-    [ROLE_GUEST + 1] = LOOK(214, 3, 172, 3, 0, 0),
+    [ROLE_GUEST + 0] = LOOK(39, 6, 25, 4, 0, 0),
+    [ROLE_GUEST + 1] = LOOK(214, 3, 172, 5, 0, 0),
     [ROLE_GUEST + 2] = LOOK(36, 2, 29, 2, 0, 0),
-    [ROLE_GUEST + 3] = LOOK(175, 5, 133, 5, 0, 0),
-    [ROLE_GUEST + 4] = LOOK(117, 6, 37, 6, 0, 0),
-    [ROLE_GUEST + 5] = LOOK(203, 1, 160, 1, 0, 0),
-    [ROLE_GUEST + 6] = LOOK(185, 3, 136, 3, 0, 0),
-    [ROLE_GUEST + 7] = LOOK(146, -1, 60, -1, 0, 0),
+    [ROLE_GUEST + 3] = LOOK(175, 5, 133, 1, 0, 0),
+    [ROLE_GUEST + 4] = LOOK(117, 4, 37, 6, 0, 0),
+    [ROLE_GUEST + 5] = LOOK(203, 1, 160, -1, 0, 0),
+    [ROLE_GUEST + 6] = LOOK(185, -1, 136, 3, 0, 0),
+    [ROLE_GUEST + 7] = LOOK(146, 6, 60, 4, 0, 0),
 };
 
 static const struct glyphs unicode = {
@@ -169,6 +169,10 @@ static void look_of(enum role r, int *fg, attr_t *attr)
         return;
     *fg = l->fg[the_draw.theme][the_draw.ncolors >= 256 ? 0 : 1];
     *attr = l->attr;
+    if (the_draw.theme == THEME_DARK && *fg == COLOR_BLUE) { /* too dark on black */
+        *fg = the_draw.ncolors >= 16 ? COLOR_BLUE + 8 : COLOR_BLUE;
+        *attr |= the_draw.ncolors >= 16 ? 0 : A_BOLD;
+    }
 }
 
 void draw_clip(struct area a)

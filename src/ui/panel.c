@@ -69,7 +69,7 @@ static void draw_legend(struct ui *u, struct area a, int n)
         if (!r->up && n > a.h)
             continue;
         draw_cell(a.y + row, a.x, role, draw_mono() || draw_is_ascii() ? (wchar_t)letter((unsigned)i) : draw_glyphs()->full);
-        draw_text(a.y + row, a.x + 2, LEGEND - 9, role, r->name);
+        draw_text(a.y + row, a.x + 2, LEGEND - 9, ROLE_TEXT, r->name);
         draw_fmt(a.y + row++, a.x + LEGEND - 7, 6, ROLE_TEXT, "%5.1f%%", 100 * r->cpu / u->model.cpus);
     }
 }

@@ -237,7 +237,7 @@ static void say(struct rig *r)
 
 int main(int argc, char **argv)
 {
-    struct ui_params p = {.theme = "dark"};
+    struct ui_params p = {0};
     struct rig *r;
     struct ui *u;
     struct err e;
