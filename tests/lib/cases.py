@@ -7,10 +7,13 @@ REPORT = re.compile(r"(ERROR|WARNING): \w*Sanitizer|runtime error:|SUMMARY: \w*S
 failed = 0
 
 
-def check(good, name, figure=""):
+def check(good, name, figure="", more=""):
+    """`figure` is told in any case, `more` if it failed."""
     global failed
     failed += not good
     print(f"{'ok' if good else 'not ok'} {name}{f': {figure}' if figure else ''}", flush=True)
+    if not good and more != "":
+        print(more, flush=True)
 
 
 def exit_code():

@@ -5,11 +5,14 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TREE / "tests/lib"))
+from cases import check, exit_code  # noqa: E402, F401
 RUCHE = TREE / "ruche"
 LAB = """name: atlas
 guests:
@@ -17,16 +20,6 @@ guests:
   spin2: {image: spin, memory: 16M, group: busy}
   hello: {image: hello, memory: 16M, group: tiny}
 """
-failed = 0
-
-
-def check(name, good, more=""):
-    """One case of the test."""
-    global failed
-    print(("ok " if good else "not ok ") + name, flush=True)
-    if not good:
-        failed += 1
-        print(more, flush=True)
 
 
 class Console:
@@ -81,7 +74,7 @@ class Console:
 
     def case(self, name, pattern, seconds=15, absent=False):
         s = self.wait(pattern, seconds, absent)
-        check(name, s is not None, self.screen() if s is None else "")
+        check(s is not None, name, more=self.screen() if s is None else "")
         return s or self.screen()
 
     def resize(self, cols, rows):
@@ -117,7 +110,3 @@ class Console:
     def close(self):
         self.tmux("kill-server")
         self.dir.cleanup()
-
-
-def end():
-    raise SystemExit(1 if failed else 0)
