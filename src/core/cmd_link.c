@@ -137,8 +137,8 @@ static struct netport *find_link(struct cmd_run *r, const char *text, struct gue
     else if (!dot)
         err_set(e, ENOENT, "%s has %u links: name one as %s.eth0", who, (*guest)->c->nnics, who);
     else
-        err_set(e, ENOENT, "%s has no link `%s`: it has eth0 to eth%u, see `info %s`", who,
-                text_show(show, sizeof show, dot + 1), (*guest)->c->nnics - 1, who);
+        err_set(e, ENOENT, "%s has no link `%s`: it has %u, the first is eth0, see `info %s`", who,
+                text_show(show, sizeof show, dot + 1), (*guest)->c->nnics, who);
     return NULL;
 }
 

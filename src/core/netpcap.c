@@ -46,7 +46,12 @@ struct netpcap *netpcap_new(const char *path, uint64_t max_bytes, struct err *e)
     pthread_mutex_init(&c->lock, NULL);
     c->max_bytes = max_bytes;
     c->bytes = sizeof h;
-    c->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    c->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (c->fd < 0 && errno == EEXIST) { /* it may be a disk: nothing is written over */
+        err_set(e, EEXIST, "`%s` is there already: choose another name", path);
+        netpcap_free(c);
+        return NULL;
+    }
     if (c->fd < 0 || write(c->fd, &h, sizeof h) != sizeof h) {
         err_set(e, errno ? errno : EIO, "cannot write the capture file %s: %s%s", path, strerror(errno),
                 fence_hint(path, FENCE_WRITE));

@@ -351,9 +351,15 @@ static void link_capture_is_a_pcap_file_with_an_end(void **state)
     char path[] = "/tmp/ruche-pcap-XXXXXX";
     uint32_t head[6], rec[4];
     int fd = mkstemp(path);
+    struct err e;
     FILE *f;
 
+    assert_int_equal(write(fd, "precious", 8), 8); /* what is there stays as it is */
+    assert_true(netport_capture(n->port[0], path, 1000, &e) < 0);
+    assert_non_null(strstr(e.msg, "is there already: choose another name"));
+    assert_int_equal(lseek(fd, 0, SEEK_END), 8);
     close(fd);
+    unlink(path);
     assert_int_equal(netport_capture(n->port[0], path, 1000, NULL), 0);
     for (int i = 0; i < 100; i++) {
         send(n, 0, 2, 100);
