@@ -49,6 +49,7 @@ struct ns16550 {
     uint16_t queue[NS16550_QUEUE]; /* like regs.fifo */
     unsigned queue_first, queue_count;
     bool refused; /* a receive was cut short: `room` is owed */
+    bool looked;  /* the guest has looked for a character since the reset */
 };
 
 static bool fifo_enabled(const struct ns16550 *u)
@@ -165,12 +166,13 @@ static void fifo_clear(struct ns16550 *u)
     timeout_restart(u);
 }
 
-/* Moves what waits into the FIFO; in loopback the line is cut off. */
+/* Moves what waits into the FIFO; in loopback the line is cut off. Before the guest looks it sees no difference, but
+ * what came too early is not lost when it sets up and clears its FIFO. */
 static void queue_feed(struct ns16550 *u)
 {
     bool moved = false;
 
-    if (u->r.mcr & MCR_LOOP)
+    if ((u->r.mcr & MCR_LOOP) || !u->looked)
         return;
     while (u->queue_count && u->r.fifo_count < fifo_capacity(u)) {
         fifo_push(u, u->queue[u->queue_first]);
@@ -185,6 +187,14 @@ static void queue_feed(struct ns16550 *u)
         if (u->host.room)
             u->host.room(u->host.opaque);
     }
+}
+
+static void look(struct ns16550 *u)
+{
+    if (u->looked)
+        return;
+    u->looked = true;
+    queue_feed(u);
 }
 
 static bool queue_put(struct ns16550 *u, uint16_t c)
@@ -225,6 +235,7 @@ static uint8_t rbr_read(struct ns16550 *u)
     struct ns16550_regs *r = &u->r;
     uint8_t c;
 
+    look(u);
     if (r->fifo_count == 0)
         return 0;
     c = (uint8_t)r->fifo[r->fifo_first];
@@ -282,12 +293,16 @@ static void ier_write(struct ns16550 *u, uint8_t val)
         u->r.thre_pending = true;
     }
     u->r.ier = val & IER_ALL;
+    if (val & IER_RDA)
+        look(u);
 }
 
 static uint8_t iir_read(struct ns16550 *u)
 {
-    uint8_t id = interrupt_id(u);
+    uint8_t id;
 
+    look(u);
+    id = interrupt_id(u);
     if (id == IIR_THRE)
         u->r.thre_pending = false;
     else if (id == IIR_NONE)
@@ -346,8 +361,10 @@ static void mcr_write(struct ns16550 *u, uint8_t val)
 static uint8_t lsr_read(struct ns16550 *u)
 {
     struct ns16550_regs *r = &u->r;
-    uint8_t val = r->lsr | (fifo_enabled(u) && fifo_holds_error(u) ? LSR_FIFO_ERROR : 0);
+    uint8_t val;
 
+    look(u);
+    val = r->lsr | (fifo_enabled(u) && fifo_holds_error(u) ? LSR_FIFO_ERROR : 0);
     r->lsr &= (uint8_t)~LSR_ERRORS;
     if (r->fifo_count)
         r->fifo[r->fifo_first] &= 0xff;
@@ -447,6 +464,7 @@ static void reset_locked(struct ns16550 *u)
 {
     u->r = (struct ns16550_regs){.lsr = LSR_THRE | LSR_TEMT, .msr = MSR_CABLE, .dll = 1};
     u->queue_first = u->queue_count = 0;
+    u->looked = false;
     u->burst = 0;
     vtimer_cancel(&u->timeout);
     vtimer_cancel(&u->breath);
