@@ -100,16 +100,21 @@ class Bench:
         self.redraw_at(200, 60)
 
     def keys(self, t, step):
-        """Latencies in ms; step(i): keys, the text that they bring, keys that take it back."""
+        """Latencies in ms; step(i): keys, the text that they bring; keys that take it back, the text of that.
+        What is taken back and brought again between two frames changes no cell and is never written: so the
+        text of going back is awaited, or what comes next is another text."""
         took, lost = [], 0
         for i in range(self.options.samples):
-            keys, text, back = step(i)
+            keys, text, back, gone = step(i)
             time.sleep(random.uniform(0.06, 0.14)) # no rhythm that could fall in with the console's
             seconds = t.latency(keys, text)
             lost += seconds is None
             took.append((seconds if seconds is not None else 5) * 1000)
-            time.sleep(0.06 if back else 0)
-            t.send(back)
+            if back:
+                time.sleep(0.06)
+                t.forget()
+                t.send(back)
+                lost += not t.awaits(gone)
         return took, lost
 
     def tell_keys(self, name, took, lost, bar):
@@ -124,7 +129,12 @@ class Bench:
             raise SystemExit("the console of hello does not open")
         time.sleep(1)
         letters = [b"V", b"W", b"X", b"Y", b"Z", b"Q"] # they end no escape sequence and stand in no text around
-        self.tell_keys(name, *self.keys(t, lambda i: (letters[i % 6], letters[i % 6], CTRL_U if i % 6 == 5 else b"")), bar)
+
+        def step(i):
+            letter = letters[(i + i // 6) % 6] # no column gets the same twice
+            return letter, letter, CTRL_U if i % 6 == 5 else b"", b""
+
+        self.tell_keys(name, *self.keys(t, step), bar)
 
     def echo(self):
         with self.opened({"hello": HELLO}) as t:
@@ -133,7 +143,7 @@ class Bench:
     def flood(self):
         with self.opened({"hello": HELLO, "flood": FLOOD}) as t:
             time.sleep(SETTLE_S)
-            self.tell_keys("key to help, beside a flood", *self.keys(t, lambda i: (b"?", b"keys: guests", b"q")), 100)
+            self.tell_keys("key to help, beside a flood", *self.keys(t, lambda i: (b"?", b"keys: guests", b"q", b"nter")), 100) # of "Enter Detail"
             self.type_into_hello(t, b"console all", "key to echo, a flood in the next pane", 100)
 
     def work(self, t):
