@@ -17,16 +17,34 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define KVM_TSS_GPA 0xfffbd000ul
 #define KVM_IDENTITY_MAP_GPA 0xfffbc000ull
+
+/* Who may open it: its group, unless that is root's or has no right to; else somebody has to be let in by name. */
+static int denied(int code, struct err *e)
+{
+    struct stat st;
+    struct group *g;
+
+    if (access("/dev/kvm", R_OK | W_OK) == 0 || stat("/dev/kvm", &st) < 0)
+        return err_set(e, code, "/dev/kvm cannot be opened here: a container has to be given it (`docker run --device /dev/kvm`)");
+    g = st.st_gid != 0 && (st.st_mode & 060) == 060 ? getgrgid(st.st_gid) : NULL;
+    if (g)
+        return err_set(e, code, "no permission to open /dev/kvm: join its group with `sudo usermod -aG %s $USER` and log in "
+                       "again", g->gr_name);
+    return err_set(e, code, "no permission to open /dev/kvm: `sudo setfacl -m u:$USER:rw /dev/kvm` lets you in until it is "
+                   "made anew");
+}
 
 static int open_kvm(struct err *e)
 {
@@ -40,8 +58,7 @@ static int open_kvm(struct err *e)
                                  "in the firmware; inside a VM, ask its host for nested virtualisation");
     case EACCES:
     case EPERM:
-        return err_set(e, errno, "no permission to open /dev/kvm: join its group with "
-                                 "`sudo usermod -aG kvm $USER` and log in again");
+        return denied(errno, e);
     case EBUSY:
         return err_set(e, errno, "/dev/kvm is busy: another hypervisor holds the processor's "
                                  "virtualisation; stop it (VirtualBox, VMware) and try again");

@@ -147,7 +147,9 @@ elif ! "${as_nobody[@]}" ./ruche --version >/dev/null 2>&1; then
     echo "skip bad_input_no_permission_for_kvm - nobody may not run ./ruche here"
 else
     chmod 755 "$TMPDIR"
-    bad no_permission_for_kvm 1 'no permission to open /dev/kvm: join its group|/dev/kvm is missing: load' \
+    advice="join its group with .sudo usermod -aG $(stat -c %G /dev/kvm 2>/dev/null) "
+    [ "$(stat -c %g /dev/kvm 2>/dev/null)" != 0 ] || advice='.sudo setfacl -m u:[$]USER:rw /dev/kvm' # nobody joins root's group
+    bad no_permission_for_kvm 1 "no permission to open /dev/kvm: $advice|/dev/kvm is missing: load" \
         "${as_nobody[@]}" ./ruche run --accel kvm --socket "/tmp/ruche-bad-input.$$" hello
 fi
 
