@@ -167,6 +167,11 @@ void cmd_fail(struct cmd_run *r, const char *fmt, ...)
     cmd_done(r, CMD_FAILED);
 }
 
+struct undo *cmd_undo(struct cmd_run *r)
+{
+    return r->client.undoes ? NULL : session_undo(r->session);
+}
+
 void cmd_usage_error(struct cmd_run *r, const char *fmt, ...)
 {
     va_list ap;

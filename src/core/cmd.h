@@ -86,6 +86,7 @@ struct cmd_client {
     size_t (*room)(void *opaque); /* bytes that a stream may write now; NULL: any number */
     void *opaque;
     bool json; /* results as JSON, one line, as if --json were given */
+    bool undoes;     /* its commands take others back: they leave no record of their own */
     bool looks_only; /* commands that change something are refused (but the console's own settings) */
 };
 

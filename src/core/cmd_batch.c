@@ -55,7 +55,7 @@ static void batch_gone(void *opaque)
 static void batch_next(struct cmd_batch *b)
 {
     struct cmd_client c = {.write = batch_write, .done = batch_done, .gone = batch_gone,
-                           .looks_only = b->client.looks_only, .opaque = b};
+                           .looks_only = b->client.looks_only, .undoes = b->client.undoes, .opaque = b};
     char *line = b->next, *end = strchr(line, '\n');
 
     b->next = end ? end + 1 : line + strlen(line);
@@ -83,10 +83,8 @@ struct cmd_batch *cmd_batch_new(struct session *s, const char *lines, const stru
 /* Lines as part of a command. The batch owns `struct part`; the command only points to it. */
 
 struct part {
-    struct session *session;
     struct cmd_run *run; /* NULL: it is over already */
-    void (*over)(struct session *s);
-    bool all;
+    bool speaks;
 };
 
 struct part_state {
@@ -100,9 +98,9 @@ static void part_write(void *opaque, enum cmd_stream to, const char *text, size_
 
     if (p->run && to == CMD_ERROR)
         cmd_error(p->run, "%.*s", n, text);
-    else if (p->run && p->all && to == CMD_NOTE)
+    else if (p->run && p->speaks && to == CMD_NOTE)
         cmd_note(p->run, "%.*s", n, text);
-    else if (p->run && p->all)
+    else if (p->run && p->speaks)
         cmd_printf(p->run, "%.*s", (int)len, text);
 }
 
@@ -118,8 +116,6 @@ static void part_done(void *opaque, int status)
 {
     struct part *p = opaque;
 
-    if (p->over)
-        p->over(p->session);
     if (p->run) {
         ((struct part_state *)p->run->state)->part = NULL;
         cmd_done(p->run, status);
@@ -132,9 +128,10 @@ static void part_poll(struct cmd_run *r)
     (void)r; /* ends by part_done */
 }
 
-void cmd_run_lines(struct cmd_run *r, const char *lines, bool all, void (*over)(struct session *s))
+void cmd_run_lines(struct cmd_run *r, const char *lines, enum cmd_part how)
 {
-    struct cmd_client c = {.write = part_write, .done = part_done, .gone = free, .looks_only = r->client.looks_only};
+    struct cmd_client c = {.write = part_write, .done = part_done, .gone = free, .looks_only = r->client.looks_only,
+                           .undoes = r->client.undoes || how == CMD_PART_UNDOES};
     struct part_state *s = cmd_state(r, sizeof *s, part_leave);
 
     if (!s)
@@ -144,7 +141,7 @@ void cmd_run_lines(struct cmd_run *r, const char *lines, bool all, void (*over)(
         cmd_fail(r, "out of memory");
         return;
     }
-    *s->part = (struct part){r->session, r, over, all};
+    *s->part = (struct part){r, how == CMD_PART_SPEAKS};
     c.opaque = s->part;
     cmd_wait(r, part_poll, 0);
     if (!cmd_batch_new(r->session, lines, &c)) {

@@ -380,8 +380,8 @@ void exec_log(struct cmd_run *r)
     }
     conlog_free(g->log);
     g->log = l;
-    undo_begin(session_undo(r->session), r->line);
+    undo_begin(cmd_undo(r), r->line);
     if (l)
-        undo_step(session_undo(r->session), "log %s off", g->c->name);
+        undo_step(cmd_undo(r), "log %s off", g->c->name);
     cmd_done(r, CMD_DONE);
 }

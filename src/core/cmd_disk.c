@@ -58,7 +58,7 @@ static int limit_one(struct cmd_run *r, struct guest *g, struct disk_config *d, 
 
     if (rc < 0)
         return rc;
-    undo_step(session_undo(r->session), "disk %s.%s iops=%u bps=%llu", g->c->name, d->name, d->iops,
+    undo_step(cmd_undo(r), "disk %s.%s iops=%u bps=%llu", g->c->name, d->name, d->iops,
               (unsigned long long)d->bytes_per_s);
     d->iops = iops;
     d->bytes_per_s = bps;
@@ -132,7 +132,7 @@ void exec_disk(struct cmd_run *r)
         return;
     }
     if (r->p.nrest) {
-        undo_begin(session_undo(r->session), r->line);
+        undo_begin(cmd_undo(r), r->line);
         n = each(r, disk, &l, NULL, &status);
     } else {
         show(r, disk, &n);

@@ -181,18 +181,6 @@ void exec_at(struct cmd_run *r)
     free(line);
 }
 
-/* The commands of the record are run, and what they record is thrown away. */
-static void undo_forget(struct session *s)
-{
-    char *what, *lines, *why;
-
-    if (!undo_pop(session_undo(s), &what, &lines, &why))
-        return;
-    free(what);
-    free(lines);
-    free(why);
-}
-
 void exec_undo(struct cmd_run *r)
 {
     char *what, *lines, *why;
@@ -203,7 +191,7 @@ void exec_undo(struct cmd_run *r)
     }
     if (lines) {
         cmd_note(r, "takes back: %s", what);
-        cmd_run_lines(r, lines, false, undo_forget);
+        cmd_run_lines(r, lines, CMD_PART_UNDOES);
     } else {
         cmd_fail(r, "`%s` cannot be taken back: %s", what, why);
     }

@@ -27,7 +27,7 @@ void exec_create(struct cmd_run *r)
         return;
     }
     session_event(r->session, EV_SESSION, g, "was created");
-    undo_begin(session_undo(r->session), r->line);
-    undo_step(session_undo(r->session), "remove %s", g->c->name);
+    undo_begin(cmd_undo(r), r->line);
+    undo_step(cmd_undo(r), "remove %s", g->c->name);
     cmd_done(r, CMD_DONE);
 }

@@ -104,9 +104,13 @@ void cmd_runs_free(struct session *s);
 struct cmd_batch;
 struct cmd_batch *cmd_batch_new(struct session *s, const char *lines, const struct cmd_client *client);
 
-/* The lines as part of `r`, which ends as they do. Their errors are its own; with `all`, so is what else they say.
- * `over` (may be NULL) is called when they are done. */
-void cmd_run_lines(struct cmd_run *r, const char *lines, bool all, void (*over)(struct session *s));
+/* The lines as part of `r`, which ends as they do. Their errors are its own; if it speaks, so is what else they say; if
+ * it undoes, they leave no record of how to take them back. */
+enum cmd_part { CMD_PART_SPEAKS, CMD_PART_UNDOES };
+void cmd_run_lines(struct cmd_run *r, const char *lines, enum cmd_part how);
+
+/* Where the command records how it is taken back. NULL (which undo.h takes): it is part of an undo. */
+struct undo *cmd_undo(struct cmd_run *r);
 
 /* The functions of the table. */
 void exec_list(struct cmd_run *r);

@@ -37,5 +37,5 @@ void exec_lab(struct cmd_run *r)
     else if (!l->checks)
         cmd_fail(r, "this lab has no `checks`");
     else
-        cmd_run_lines(r, l->checks, true, NULL);
+        cmd_run_lines(r, l->checks, CMD_PART_SPEAKS);
 }

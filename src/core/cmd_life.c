@@ -127,7 +127,7 @@ static void phase_wait(struct cmd_run *r, struct life *l, unsigned i)
     } else if (l->verb->goal & IN(vm_state(g->vm))) {
         l->phase[i] = LIFE_THERE;
         if (l->verb->inverse)
-            undo_step(session_undo(r->session), "%s %s", l->verb->inverse, g->c->name);
+            undo_step(cmd_undo(r), "%s %s", l->verb->inverse, g->c->name);
     }
 }
 
@@ -183,9 +183,9 @@ static void life(struct cmd_run *r, const struct verb *v)
         return;
     }
     if (v->inverse)
-        undo_begin(session_undo(r->session), r->line);
+        undo_begin(cmd_undo(r), r->line);
     else
-        undo_never(session_undo(r->session), r->line, v->never);
+        undo_never(cmd_undo(r), r->line, v->never);
     cmd_wait(r, poll_life, SECONDS(v->timeout_s));
 }
 
@@ -224,7 +224,7 @@ void exec_shutdown(struct cmd_run *r)
     int status = CMD_DONE;
     struct err e;
 
-    undo_never(session_undo(r->session), r->line, "the guest has heard its power button");
+    undo_never(cmd_undo(r), r->line, "the guest has heard its power button");
     for (unsigned i = 0; i < r->targets.n; i++) {
         if (vm_shutdown(r->targets.t[i].g->vm, &e) < 0) {
             cmd_error(r, "%s", e.msg);

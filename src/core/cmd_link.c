@@ -158,7 +158,7 @@ static const char *limits_text(char out[96], const struct link_limits *l)
 static int apply(struct cmd_run *r, struct netport *p, struct guest *g, const char *name, const struct change *c,
                  struct err *e)
 {
-    struct undo *u = session_undo(r->session);
+    struct undo *u = cmd_undo(r);
     struct link_limits old;
     char text[96];
 

@@ -49,9 +49,9 @@ void exec_record(struct cmd_run *r)
     }
     cast_free(g->cast);
     g->cast = cast;
-    undo_begin(session_undo(r->session), r->line);
+    undo_begin(cmd_undo(r), r->line);
     if (cast)
-        undo_step(session_undo(r->session), "record %s off", g->c->name);
+        undo_step(cmd_undo(r), "record %s off", g->c->name);
     cmd_done(r, CMD_DONE);
 }
 

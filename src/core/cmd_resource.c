@@ -39,11 +39,11 @@ void exec_share(struct cmd_run *r)
         bad(r, &e);
         return;
     }
-    undo_begin(session_undo(r->session), r->line);
+    undo_begin(cmd_undo(r), r->line);
     for (unsigned i = 0; i < r->targets.n; i++) {
         struct guest *g = r->targets.t[i].g;
 
-        undo_step(session_undo(r->session), "share %s %u", g->c->name, g->c->share);
+        undo_step(cmd_undo(r), "share %s %u", g->c->name, g->c->share);
         g->c->share = (unsigned)share;
         session_sched_changed(g);
         session_event(r->session, EV_CONFIG, g, "has share %u", g->c->share);
@@ -62,11 +62,11 @@ void exec_cap(struct cmd_run *r)
         bad(r, &e);
         return;
     }
-    undo_begin(session_undo(r->session), r->line);
+    undo_begin(cmd_undo(r), r->line);
     for (unsigned i = 0; i < r->targets.n; i++) {
         struct guest *g = r->targets.t[i].g;
 
-        undo_step(session_undo(r->session), "cap %s %u", g->c->name, g->c->cap_pct);
+        undo_step(cmd_undo(r), "cap %s %u", g->c->name, g->c->cap_pct);
         g->c->cap_pct = cap;
         session_sched_changed(g);
         session_event(r->session, EV_CONFIG, g, cap ? "has cap %u%%" : "has no cap", cap);
@@ -97,7 +97,7 @@ static int pin_one(struct cmd_run *r, const struct target *t, const char *list, 
         snprintf(name, sizeof name, "%s.%d", t->g->c->name, t->vcpu);
         snprintf(which, sizeof which, "vCPU %d ", t->vcpu);
     }
-    undo_step(session_undo(r->session), "pin %s %s", name, old ? old : "all");
+    undo_step(cmd_undo(r), "pin %s %s", name, old ? old : "all");
     session_event(r->session, EV_CONFIG, t->g, "%sis pinned to %s", which, list ? list : "all CPUs");
     free(old);
     return 0;
@@ -114,7 +114,7 @@ void exec_pin(struct cmd_run *r)
         bad(r, &e);
         return;
     }
-    undo_begin(session_undo(r->session), r->line);
+    undo_begin(cmd_undo(r), r->line);
     for (unsigned i = 0; i < r->targets.n; i++) {
         if (pin_one(r, &r->targets.t[i], list, &e) < 0) {
             cmd_error(r, "%s: %s", r->targets.t[i].g->c->name, e.msg);
@@ -137,7 +137,7 @@ static int mem_one(struct cmd_run *r, struct guest *g, uint64_t bytes, struct er
     if (rc < 0)
         return rc;
     g->mem_target = bytes == g->c->memory_bytes ? 0 : bytes;
-    undo_step(session_undo(r->session), "mem %s %llu", g->c->name, (unsigned long long)old);
+    undo_step(cmd_undo(r), "mem %s %llu", g->c->name, (unsigned long long)old);
     session_event(r->session, EV_CONFIG, g, "is asked to keep %s of memory", units_fmt_size(size, bytes));
     return 0;
 }
@@ -156,7 +156,7 @@ void exec_mem(struct cmd_run *r)
         cmd_fail(r, "a guest needs at least 1M of memory: write `M` or `G` behind the number");
         return;
     }
-    undo_begin(session_undo(r->session), r->line);
+    undo_begin(cmd_undo(r), r->line);
     for (unsigned i = 0; i < r->targets.n; i++) {
         if (mem_one(r, r->targets.t[i].g, bytes, &e) < 0) {
             cmd_error(r, "%s: %s", r->targets.t[i].g->c->name, e.msg);
@@ -330,8 +330,8 @@ void exec_set(struct cmd_run *r)
         cmd_fail(r, "%s", e.msg);
         return;
     }
-    undo_begin(session_undo(r->session), r->line);
-    undo_step(session_undo(r->session), "set %s %s", key, old);
+    undo_begin(cmd_undo(r), r->line);
+    undo_step(cmd_undo(r), "set %s %s", key, old);
     session_event(r->session, EV_CONFIG, NULL, "%s is %s", key, text_show(show, sizeof show, value));
     cmd_done(r, CMD_DONE);
 }

@@ -62,6 +62,8 @@ static struct undo_record *undo_push(struct undo *u, const char *what)
 
 void undo_begin(struct undo *u, const char *what)
 {
+    if (!u)
+        return;
     undo_push(u, what);
     u->open = true;
 }
@@ -70,7 +72,7 @@ void undo_step(struct undo *u, const char *fmt, ...)
 {
     va_list ap;
 
-    if (!u->n || !u->open)
+    if (!u || !u->n || !u->open)
         return;
     va_start(ap, fmt);
     text_vprintf(&u->r[u->n - 1].lines, fmt, ap);
@@ -80,6 +82,8 @@ void undo_step(struct undo *u, const char *fmt, ...)
 
 void undo_never(struct undo *u, const char *what, const char *because)
 {
+    if (!u)
+        return;
     undo_push(u, what)->why = strdup(because);
     u->open = false;
 }

@@ -15,6 +15,8 @@ struct undo;
 struct undo *undo_new(void);
 void undo_free(struct undo *u);
 
+/* Nobody records anything in NULL. */
+
 /* Begins the record of one command, written as `what`. Nothing is kept if no step is added. */
 void undo_begin(struct undo *u, const char *what);
 void undo_step(struct undo *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

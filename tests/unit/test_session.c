@@ -361,6 +361,21 @@ static void limits_of_disks_change_and_come_back(void **state)
     assert_int_equal(rig_do(r, "disk web iops=3"), CMD_FAILED);
 }
 
+static void a_change_of_many_is_one_to_take_back(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(r, "share web 300"), CMD_DONE);
+    assert_int_equal(rig_do(r, "share all 200"), CMD_DONE);
+    assert_int_equal(rig_do(r, "undo"), CMD_DONE);
+    assert_int_equal(session_guest(r->s, "web")->c->share, 300);
+    assert_int_equal(rig_do(r, "undo"), CMD_DONE);
+    assert_int_equal(session_guest(r->s, "web")->c->share, 100);
+    assert_int_equal(session_guest(r->s, "db")->c->share, 100);
+    assert_int_equal(rig_do(r, "undo"), CMD_FAILED);
+    assert_says(r->error, "there is nothing to take back");
+}
+
 static void what_cannot_be_undone_says_so(void **state)
 {
     struct rig *r = *state;
@@ -1039,6 +1054,7 @@ int main(void)
         T(remove_stops_and_forgets),
         T(changes_of_share_cap_and_memory_can_be_undone),
         T(limits_of_disks_change_and_come_back),
+        T(a_change_of_many_is_one_to_take_back),
         T(what_cannot_be_undone_says_so),
         T(host_cpus_change_for_all_guests_or_for_none),
         T(a_link_that_is_not_there_is_told_apart),
