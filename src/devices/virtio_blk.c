@@ -69,6 +69,7 @@ struct virtio_blk {
     uint64_t held_since_ns; /* guest time; 0: no request waits for a limit */
     uint64_t began_ns;      /* guest time; of the request in hand */
     bool lost_told;         /* that the image's helper is lost */
+    bool failed_told;       /* that the host's file gives errors */
     bool stalled;           /* the host has no room for the request in hand, `chain` */
     uint32_t stalled_epoch;
     _Atomic bool retry; /* set by virtio_blk_retry; partner: still_stalled */
@@ -312,17 +313,28 @@ static void stall(struct virtio_blk *b, struct virtq *q)
         b->vdev.env.disk_full(b->vdev.env.opaque, b->vdev.name);
 }
 
-/* Said once; every later request fails at once. */
-static void tell_lost(struct virtio_blk *b)
+static void tell(struct virtio_blk *b, const char *why)
+{
+    if (b->vdev.env.device_error)
+        b->vdev.env.device_error(b->vdev.env.opaque, b->vdev.name, why);
+}
+
+/* A request failed by the host, not by its own mistake. Each kind is said once, the guest hears it each time. */
+static void tell_failed(struct virtio_blk *b)
 {
     char why[VIRTIO_ERROR_MAX];
 
-    if (b->lost_told || !blkfile_lost(b->file))
-        return;
-    b->lost_told = true;
-    blkfile_why(b->file, why, sizeof why);
-    if (b->vdev.env.device_error)
-        b->vdev.env.device_error(b->vdev.env.opaque, b->vdev.name, why);
+    if (blkfile_lost(b->file)) { /* every later request fails at once */
+        if (b->lost_told)
+            return;
+        b->lost_told = true;
+        blkfile_why(b->file, why, sizeof why);
+        tell(b, why);
+    } else if (!b->failed_told) {
+        b->failed_told = true;
+        tell(b, b->op == DISK_FLUSH ? "the host cannot sync its file: look at its disk; what was written since the last sync may be lost"
+                                    : "the host gives errors for its file: look at its disk, and whether the file is whole");
+    }
 }
 
 static void handle(struct virtio_blk *b, struct virtq *q)
@@ -346,7 +358,8 @@ static void handle(struct virtio_blk *b, struct virtq *q)
     if (r < 0) {
         status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
         count(&b->errors, 1);
-        tell_lost(b);
+        if (r == -EIO)
+            tell_failed(b);
     }
     if (b->op < DISK_OPS)
         latency_add(&b->latency[b->op], vclock_now_ns(b->vdev.env.clock) - b->began_ns);

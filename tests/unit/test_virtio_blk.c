@@ -300,6 +300,21 @@ static void blk_requests_outside_the_disk_fail_and_change_nothing(void **state)
     assert_int_equal(m->r.errors, 0); /* a bad request is an answer, not a broken device */
 }
 
+static void blk_errors_of_the_host_are_told_once_of_each_disk(void **state)
+{
+    struct machine *m = *state;
+
+    start(m, F_ALL);
+    assert_int_equal(request(m, VIRTIO_BLK_T_OUT, DISK_BYTES / 512, 512, false), VIRTIO_BLK_S_IOERR);
+    assert_int_equal(m->r.errors, 0); /* the guest's own mistake */
+    assert_int_equal(truncate(m->path, 4096), 0);
+    assert_int_equal(request(m, VIRTIO_BLK_T_IN, 64, 512, true), VIRTIO_BLK_S_IOERR);
+    assert_int_equal(m->r.errors, 1);
+    assert_int_equal(request(m, VIRTIO_BLK_T_IN, 65, 512, true), VIRTIO_BLK_S_IOERR);
+    assert_int_equal(m->r.errors, 1);
+    assert_int_equal(stats(m).errors, 3);
+}
+
 static void blk_unknown_requests_are_unsupported(void **state)
 {
     struct machine *m = *state;
@@ -800,6 +815,7 @@ int main(void)
         T(blk_header_and_data_may_be_cut_anywhere),
         T(blk_tells_memory_which_pages_it_wrote),
         T(blk_requests_outside_the_disk_fail_and_change_nothing),
+        T(blk_errors_of_the_host_are_told_once_of_each_disk),
         T(blk_unknown_requests_are_unsupported),
         T(blk_identifies_itself),
         T(blk_flush_is_counted),
