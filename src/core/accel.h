@@ -153,6 +153,9 @@ struct accel_ops {
     /* Fills at most `max`, returns how many. At any time. */
     unsigned (*vcpu_kstats)(struct accel_vcpu *v, struct kstat *out, unsigned max);
 
+    /* Is it in a HLT that the engine itself waits out? 1 or 0; negative: not known here. At any time. */
+    int (*vcpu_halted)(struct accel_vcpu *v);
+
     /* Guest TSC frequency in kHz. */
     uint32_t (*tsc_khz)(struct accel_vm *vm);
 };

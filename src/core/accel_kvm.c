@@ -530,5 +530,6 @@ const struct accel_ops accel_kvm = {
     .clock_pause = kvm_clock_pause,
     .clock_resume = kvm_clock_resume,
     .vcpu_kstats = kvm_stats_read,
+    .vcpu_halted = kvm_vcpu_halted,
     .tsc_khz = kvm_tsc_khz,
 };

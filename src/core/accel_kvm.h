@@ -23,6 +23,7 @@ struct kvm_stat_map {
     struct kstat *stat;    /* names point into `blob` */
     uint32_t *offset;      /* into the descriptor's file */
     char *blob;            /* the descriptors */
+    uint32_t blocking;     /* where the kernel says that the vCPU is in HLT; 0: it does not (before 5.17) */
 };
 
 struct accel_vcpu {
@@ -72,5 +73,6 @@ uint32_t kvm_tsc_khz(struct accel_vm *vm);
 void kvm_stats_open(struct accel_vcpu *v);
 void kvm_stats_close(struct accel_vcpu *v);
 unsigned kvm_stats_read(struct accel_vcpu *v, struct kstat *out, unsigned max);
+int kvm_vcpu_halted(struct accel_vcpu *v);
 
 #endif

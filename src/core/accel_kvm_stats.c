@@ -34,6 +34,8 @@ static void stats_index(struct kvm_stat_map *m, const struct kvm_stats_header *h
         d->name[h->name_size - 1] = '\0';
         m->stat[m->n] = (struct kstat){.name = d->name,
                                        .instant = (d->flags & KVM_STATS_TYPE_MASK) != KVM_STATS_TYPE_CUMULATIVE};
+        if (strcmp(d->name, "blocking") == 0)
+            m->blocking = h->data_offset + d->offset;
         m->offset[m->n++] = h->data_offset + d->offset;
     }
 }
@@ -93,4 +95,13 @@ unsigned kvm_stats_read(struct accel_vcpu *v, struct kstat *out, unsigned max)
         memcpy(&out[i].value, data + (m->offset[i] - first), 8);
     }
     return n;
+}
+
+int kvm_vcpu_halted(struct accel_vcpu *v)
+{
+    uint64_t blocking;
+
+    if (!v->stats.blocking || pread(v->stats.fd, &blocking, sizeof blocking, v->stats.blocking) != sizeof blocking)
+        return -1;
+    return blocking != 0;
 }

@@ -5,6 +5,7 @@
 #include "core/governor.h"
 
 #include "core/clock.h"
+#include "core/idle_watch.h"
 #include "core/sandbox.h"
 #include "core/sched.h"
 #include "core/sched_place.h"
@@ -23,10 +24,11 @@
 #include <unistd.h>
 
 enum {
+    LOOKS_MAX = 8,
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
 };
 
-enum { POKE_NOW = 1, POKE_STIR = 2 }; /* bits of `poked` */
+enum { POKE_NOW = 1, POKE_STIR = 2, POKE_IDLE = 4 }; /* bits of `poked` */
 
 struct gov_guest {
     struct governor *gov;
@@ -63,7 +65,9 @@ struct governor {
     _Atomic uint32_t poked; /* the thread sleeps on it */
     bool started, regroup, enforce;
     unsigned cpus;
+    struct idle_watch **watch; /* one a CPU where guests may run whose halts nobody tells; else NULL */
     struct gov_guest *guests;
+    unsigned looks; /* at CPUs that seemed idle, since the last tick */
     uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
     _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
 };
@@ -128,8 +132,8 @@ static void read_wait(struct gov_guest *a, unsigned i)
     r->wait_read = true;
 }
 
-/* Waiting costs a read of /proc: not for vCPUs that do nothing. */
-static void read_cpu(struct gov_guest *a, unsigned i, double dt)
+/* Waiting costs a read of /proc: not for vCPUs that do nothing. Returns whether this one does something. */
+static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
 {
     struct reading *r = &a->reading[i];
     struct sched_cpu *c = &a->s.cpu[i];
@@ -142,13 +146,15 @@ static void read_cpu(struct gov_guest *a, unsigned i, double dt)
         r->wait_read = false;
     else
         read_wait(a, i);
+    return awake;
 }
 
 static void read_guest(struct gov_guest *a, double dt)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++) {
-        read_cpu(a, i, dt);
-        a->s.cpu[i].now = a->ops->now(a->vm, i);
+        bool awake = read_cpu(a, i, dt);
+
+        a->s.cpu[i].now = a->s.polled && !awake ? NOW_ASLEEP : a->ops->now(a->vm, i);
     }
     a->s.io_used = seconds_since(&a->io_ns, a->ops->io_ns(a->vm));
 }
@@ -253,6 +259,40 @@ static bool may_stir(const struct gov_guest *a)
     return any && a->gov->enforce && a->root->domain.contended;
 }
 
+/* It runs, and may halt before the next tick without a word. */
+static bool may_halt_unseen(const struct gov_guest *a)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < a->s.ncpus; i++)
+        any |= a->s.cpu[i].now == NOW_AWAKE && !a->reading[i].busy && sched_wants(&a->s.cpu[i]);
+    return any && a->s.polled && a->stirs;
+}
+
+static void watch_cpus(struct governor *g)
+{
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        for (unsigned c = 0; c < g->cpus && a->live && may_halt_unseen(a); c++)
+            if (CPU_ISSET(c, &a->cpus))
+                idle_watch_arm(g->watch[c]);
+}
+
+/* A CPU seems idle: has one of those that were running halted? If not, it is looked at again, but not for
+ * ever: it may be idle for another reason. */
+static bool halts_found(struct governor *g)
+{
+    bool any = false;
+
+    pthread_mutex_lock(&g->lock);
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        for (unsigned i = 0; i < a->s.ncpus && a->live && may_halt_unseen(a); i++)
+            any |= a->s.cpu[i].now == NOW_AWAKE && a->ops->now(a->vm, i) == NOW_ASLEEP;
+    if (!any && g->looks++ < LOOKS_MAX)
+        watch_cpus(g);
+    pthread_mutex_unlock(&g->lock);
+    return any;
+}
+
 static double step_domain(struct governor *g, struct gov_guest *root, struct sched_vm **list, double dt)
 {
     unsigned n = 0;
@@ -309,6 +349,8 @@ static double tick(struct governor *g)
         for (struct gov_guest *a = g->guests; a; a = a->next)
             if (a->live)
                 tell(a, run);
+    g->looks = 0;
+    watch_cpus(g);
     free(list);
     return g->enforce ? step : 0.1;
 }
@@ -328,13 +370,21 @@ static void poke(struct governor *g, uint32_t bit)
         syscall(SYS_futex, &g->poked, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+/* An idle CPU is news if one of ours has left it. */
+static uint32_t pokes(struct governor *g)
+{
+    if (atomic_fetch_and(&g->poked, ~(uint32_t)POKE_IDLE) & POKE_IDLE && halts_found(g))
+        atomic_fetch_or(&g->poked, POKE_STIR);
+    return g->poked;
+}
+
 static void sleep_for(struct governor *g, double step)
 {
     uint64_t until = step < INFINITY ? g->last_ns + (uint64_t)(step * 1e9) : UINT64_MAX, at;
     uint32_t poked;
 
     do {
-        poked = g->poked;
+        poked = pokes(g);
         at = g->stir_ns > STIR_BURST * STIR_NS ? g->stir_ns - STIR_BURST * STIR_NS : 0;
         at = !(poked & POKE_STIR) || at > until ? until : at;
     } while (!(poked & POKE_NOW) && wait_poke(g, poked, at));
@@ -361,11 +411,28 @@ static void *governor_main(void *arg)
     return NULL;
 }
 
+static void cpu_idle(void *arg)
+{
+    poke(arg, POKE_IDLE);
+}
+
+static void find_watches(struct gov_guest *a)
+{
+    struct governor *g = a->gov;
+
+    for (unsigned c = 0; c < g->cpus && a->s.polled && g->enforce; c++)
+        if (CPU_ISSET(c, &a->cpus) && !g->watch[c])
+            g->watch[c] = idle_watch_new(c, cpu_idle, g);
+}
+
 struct governor *governor_new(unsigned cpus, struct err *e)
 {
     struct governor *g = calloc(1, sizeof *g);
 
-    if (!g) {
+    if (g)
+        g->watch = calloc(cpus, sizeof(struct idle_watch *));
+    if (!g || !g->watch) {
+        free(g);
         err_set(e, ENOMEM, "out of memory");
         return NULL;
     }
@@ -385,6 +452,9 @@ void governor_free(struct governor *g)
     pthread_mutex_unlock(&g->lock);
     if (g->started)
         pthread_join(g->thread, NULL);
+    for (unsigned c = 0; c < g->cpus; c++)
+        idle_watch_free(g->watch[c]);
+    free(g->watch);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }
@@ -466,6 +536,8 @@ void governor_set_cpus(struct gov_guest *a, const cpu_set_t *set)
     }
     a->gov->regroup |= !CPU_EQUAL(&a->cpus, &all);
     a->cpus = all;
+    if (a->live)
+        find_watches(a);
     poke(a->gov, POKE_NOW);
     pthread_mutex_unlock(&a->gov->lock);
 }
@@ -476,6 +548,7 @@ static void forget(struct gov_guest *a)
     a->io_ns = a->ops->io_ns(a->vm);
     a->s.credit = a->s.tokens = a->s.io_demand = 0;
     a->s.capped = a->s.bound = a->s.paused = false;
+    a->s.polled = !a->ops->tells(a->vm);
     memset(a->s.cpu, 0, a->s.ncpus * sizeof *a->s.cpu);
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         a->s.cpu[i].demand = 1;
@@ -491,6 +564,7 @@ void governor_begin(struct gov_guest *a)
     pthread_mutex_lock(&g->lock);
     forget(a);
     a->live = g->regroup = true;
+    find_watches(a);
     if (!g->started && pthread_create(&g->thread, NULL, governor_main, g) == 0) {
         g->started = true;
         g->last_ns = clock_mono_ns();

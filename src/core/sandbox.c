@@ -225,6 +225,11 @@ void sandbox_governor_thread(void)
     filter_list(nr, sizeof nr / sizeof nr[0]);
 }
 
+void sandbox_idle_thread(void)
+{
+    filter_list(NULL, 0);
+}
+
 void sandbox_net_thread(void)
 {
     static const int nr[] = {

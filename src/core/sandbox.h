@@ -29,6 +29,7 @@ int sandbox_no_capabilities(struct err *e);
 void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsigned n);
 void sandbox_io_thread(void);
 void sandbox_governor_thread(void); /* waits, and moves threads */
+void sandbox_idle_thread(void); /* waits */
 void sandbox_net_thread(void); /* of a NAT: sockets, and reading the host's resolver */
 
 /* One line for people: "no capabilities, no_new_privs, seccomp on guest threads". */

@@ -306,7 +306,8 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
             continue;
         hold_all(v, false);
         room -= place_of(d, v);
-        step = v->lack > OWED ? SLICE_MIN : step;
+        if (v->lack > OWED || (v->polled && v->want >= SCHED_LIGHT))
+            step = SLICE_MIN;
     }
     for (;;) {
         struct sched_vm *next = NULL;

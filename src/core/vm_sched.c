@@ -102,9 +102,19 @@ static enum sched_now now(void *opaque, unsigned cpu)
     const struct vm *vm = opaque;
     const struct vcpu *v = &vm->vcpu[cpu];
 
-    if (!vm->irqchip_user)
-        return NOW_UNKNOWN;
+    if (!vm->irqchip_user) {
+        int halted = vm->accel->vcpu_halted ? vm->accel->vcpu_halted(v->av) : -1;
+
+        return halted < 0 ? NOW_UNKNOWN : halted ? NOW_ASLEEP : NOW_AWAKE;
+    }
     return v->asleep && !(v->attention & ~(uint32_t)ATT_HOLD) ? NOW_ASLEEP : NOW_AWAKE;
+}
+
+static bool tells(void *opaque)
+{
+    const struct vm *vm = opaque;
+
+    return vm->irqchip_user;
 }
 
 static int where(void *opaque, unsigned cpu)
@@ -132,7 +142,7 @@ static void slice(void *opaque, unsigned cpu, uint64_t ns)
 int vm_govern(struct vm *vm, struct governor *g)
 {
     static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
-                                       .now = now, .where = where, .place = place, .slice = slice};
+                                       .now = now, .tells = tells, .where = where, .place = place, .slice = slice};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
     return vm->gov ? 0 : -ENOMEM;
