@@ -67,6 +67,8 @@ struct governor {
     unsigned cpus;
     struct idle_watch **watch; /* one a CPU where guests may run whose halts nobody tells; else NULL */
     struct gov_guest *guests;
+    struct sched_vm **list;    /* room for all of them */
+    struct sched_place *place; /* and for all their vCPUs */
     unsigned looks; /* at CPUs that seemed idle, since the last tick */
     uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
     _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
@@ -169,27 +171,20 @@ static bool takes_cpu(const struct gov_guest *a, unsigned i)
 /* Who shares a CPU with another, or is about to run, is told where to go. */
 static void place_domain(struct governor *g, const struct gov_guest *root)
 {
-    struct sched_place *p;
+    struct sched_place *p = g->place;
     unsigned n = 0, k = 0;
 
     for (struct gov_guest *a = g->guests; a; a = a->next)
-        n += a->live && a->root == root ? a->s.ncpus : 0;
-    p = calloc(n, sizeof *p);
-    if (!p)
-        return;
-    for (struct gov_guest *a = g->guests; a; a = a->next)
         for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root; i++)
-            p[k++] = (struct sched_place){
+            p[n++] = (struct sched_place){
                 .may = &a->reading[i].may,
                 .at = takes_cpu(a, i) ? a->ops->where(a->vm, i) : -1,
                 .there = a->reading[i].told == GOV_RUN,
             };
     sched_place(p, n);
-    k = 0;
     for (struct gov_guest *a = g->guests; a; a = a->next)
         for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root; i++)
             a->reading[i].to = p[k++].to;
-    free(p);
 }
 
 /* The kernel may move it on from there: only it knows what else runs on the host. */
@@ -293,18 +288,18 @@ static bool halts_found(struct governor *g)
     return any;
 }
 
-static double step_domain(struct governor *g, struct gov_guest *root, struct sched_vm **list, double dt)
+static double step_domain(struct governor *g, struct gov_guest *root, double dt)
 {
     unsigned n = 0;
     double step;
 
     for (struct gov_guest *a = g->guests; a; a = a->next)
         if (a->live && a->root == root)
-            list[n++] = &a->s;
+            g->list[n++] = &a->s;
     root->domain.elsewhere = !g->enforce;
     if (!n)
         return INFINITY;
-    step = sched_step(&root->domain, list, n, dt);
+    step = sched_step(&root->domain, g->list, n, dt);
     for (struct gov_guest *a = g->guests; a; a = a->next)
         for (unsigned i = 0; i < a->s.ncpus && a->root == root; i++)
             a->reading[i].to = -1;
@@ -318,21 +313,19 @@ static double tick(struct governor *g)
 {
     uint64_t now = clock_mono_ns();
     double dt = seconds_since(&g->last_ns, now), step = INFINITY, s;
-    struct sched_vm **list;
-    unsigned n = 0;
+    bool any = false;
 
     for (struct gov_guest *a = g->guests; a; a = a->next)
-        n += a->live;
-    list = n ? calloc(n, sizeof(struct sched_vm *)) : NULL;
-    if (!list)
-        return n ? 0.1 : INFINITY;
+        any |= a->live;
+    if (!any)
+        return INFINITY;
     if (g->regroup)
         regroup(g);
     for (struct gov_guest *a = g->guests; a; a = a->next)
         if (a->live)
             read_guest(a, dt);
     for (struct gov_guest *r = g->guests; r; r = r->next) {
-        s = step_domain(g, r, list, dt);
+        s = step_domain(g, r, dt);
         step = s < step ? s : step;
     }
     for (struct gov_guest *a = g->guests; a; a = a->next) {
@@ -351,7 +344,6 @@ static double tick(struct governor *g)
                 tell(a, run);
     g->looks = 0;
     watch_cpus(g);
-    free(list);
     return g->enforce ? step : 0.1;
 }
 
@@ -455,6 +447,8 @@ void governor_free(struct governor *g)
     for (unsigned c = 0; c < g->cpus; c++)
         idle_watch_free(g->watch[c]);
     free(g->watch);
+    free(g->list);
+    free(g->place);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }
@@ -465,6 +459,29 @@ void governor_enforce(struct governor *g, bool yes)
     g->enforce = yes;
     poke(g, POKE_NOW);
     pthread_mutex_unlock(&g->lock);
+}
+
+/* With one more guest. */
+static int make_room(struct governor *g, unsigned ncpus)
+{
+    unsigned guests = 1;
+    struct sched_vm **list;
+    struct sched_place *place;
+
+    for (struct gov_guest *a = g->guests; a; a = a->next, guests++)
+        ncpus += a->s.ncpus;
+    list = realloc(g->list, guests * sizeof(struct sched_vm *));
+    g->list = list ? list : g->list;
+    place = realloc(g->place, ncpus * sizeof *place);
+    g->place = place ? place : g->place;
+    return list && place ? 0 : -ENOMEM;
+}
+
+static void guest_free(struct gov_guest *a)
+{
+    free(a->s.cpu);
+    free(a->reading);
+    free(a);
 }
 
 struct gov_guest *governor_add(struct governor *g, unsigned ncpus, const struct gov_ops *ops, void *vm)
@@ -481,15 +498,13 @@ struct gov_guest *governor_add(struct governor *g, unsigned ncpus, const struct 
     a->entitlement = NAN;
     a->s.cpu = calloc(ncpus, sizeof *a->s.cpu);
     a->reading = calloc(ncpus, sizeof *a->reading);
-    if (!a->s.cpu || !a->reading) {
-        free(a->s.cpu);
-        free(a->reading);
-        free(a);
-        return NULL;
-    }
     for (unsigned i = 0; i < g->cpus; i++)
         CPU_SET(i, &a->cpus);
     pthread_mutex_lock(&g->lock);
+    if (!a->s.cpu || !a->reading || make_room(g, ncpus) < 0) {
+        guest_free(a);
+        a = NULL;
+    }
     while (*p)
         p = &(*p)->next;
     *p = a;
@@ -510,9 +525,7 @@ void governor_remove(struct gov_guest *a)
         *p = a->next;
     a->gov->regroup = true;
     pthread_mutex_unlock(&a->gov->lock);
-    free(a->s.cpu);
-    free(a->reading);
-    free(a);
+    guest_free(a);
 }
 
 void governor_set(struct gov_guest *a, unsigned share, unsigned cap_pct)
