@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SPARK_MAX = 64, BAR_GUESTS = 64, CLOCK = 10 }; /* CLOCK: columns that the time takes, with gaps */
+enum { SPARK_MAX = 64, BAR_GUESTS = 64 };
 
 int hostbar_rows(const struct ui *u, int lines)
 {
@@ -67,16 +67,19 @@ static int draw_memory(struct ui *u, int x, int w)
 }
 
 /* What the guests that are up were promised, of what the host has; "OVER": more than all. */
-static int draw_promised(struct ui *u, int x, int w)
+static int draw_promised(struct ui *u, int x, int w, int end)
 {
-    char a[UNITS_TEXT], b[UNITS_TEXT];
+    char a[UNITS_TEXT], b[UNITS_TEXT], figure[24];
     double part = u->model.host_total ? (double)u->model.memory / (double)u->model.host_total : 0;
     enum role r = part > 1 ? ROLE_BAD : part > 0.8 ? ROLE_WARN : ROLE_TEXT;
     wchar_t out[16];
     int at = x;
 
+    snprintf(figure, sizeof figure, "%.0f%%%s ", part * 100, part > 1 ? " OVER" : "");
+    if (x + 9 + (int)strlen(figure) > end - 1)
+        return x;
     at += draw_text(0, at, w - at, ROLE_DIM, "promised ");
-    at += draw_fmt(0, at, w - at, r, "%.0f%%%s ", part * 100, part > 1 ? " OVER" : "");
+    at += draw_text(0, at, w - at, r, figure);
     if (w < 150)
         return at + 1;
     graph_bar(draw_glyphs(), part, 8, out);
@@ -87,26 +90,40 @@ static int draw_promised(struct ui *u, int x, int w)
     return at + 2;
 }
 
-/* A figure and its word, if there is room for both beside the time; where the next one begins. */
-static int draw_counted(int x, int w, const char *figure, const char *word)
+/* A figure and its word, if there is room for both before `end`; where the next one begins. */
+static int draw_counted(int x, int end, const char *figure, const char *word)
 {
     int need = (int)(strlen(figure) + strlen(word)) + 1;
 
-    if (x + need + 2 > w - CLOCK)
+    if (x + need + 2 > end)
         return x;
     draw_text(0, x, need, ROLE_TEXT, figure);
     draw_text(0, x + (int)strlen(figure) + 1, need, ROLE_DIM, word);
     return x + need + 2;
 }
 
-static void draw_first(struct ui *u, int w)
+/* Of what is shown. */
+static enum role what_time(struct ui *u, char *out, size_t size)
 {
-    char clock[16], n[UNITS_TEXT], age[UNITS_TEXT];
+    double interval = (double)session_interval_ns(u->session) / 1e9;
     time_t now = time(NULL);
     struct tm tm;
-    int x = 1;
 
-    strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&now, &tm));
+    if (u->frozen)
+        snprintf(out, size, "FROZEN (z goes on)");
+    else if (u->scroll_back)
+        snprintf(out, size, "%.*f s ago (0: now)", interval < 1, u->scroll_back * interval);
+    else
+        strftime(out, size, "%H:%M:%S", localtime_r(&now, &tm));
+    return u->frozen || u->scroll_back ? ROLE_WARN : ROLE_DIM;
+}
+
+static void draw_first(struct ui *u, int w)
+{
+    char when[40], n[UNITS_TEXT], age[UNITS_TEXT];
+    enum role r = what_time(u, when, sizeof when);
+    int x = 1, end = w - 1 - (int)strlen(when);
+
     x += draw_text(0, x, w / 4, ROLE_TITLE, session_name(u->session)) + 2;
     x += draw_fmt(0, x, w - x, ROLE_DIM, "%s", session_engine(u->session)->name) + 2;
     if (w >= 130)
@@ -114,16 +131,12 @@ static void draw_first(struct ui *u, int w)
     x = draw_cpu(u, x, w);
     x = draw_memory(u, x, w);
     if (w >= 100)
-        x = draw_promised(u, x, w);
-    x = draw_counted(x, w, units_fmt_count(n, u->model.exits), "exits/s");
+        x = draw_promised(u, x, w, end);
+    x = draw_counted(x, end, units_fmt_count(n, u->model.exits), "exits/s");
     snprintf(n, sizeof n, "%u of %u", u->model.running, u->model.n);
-    x = draw_counted(x, w, n, "up");
-    if (u->frozen)
-        draw_right(0, 0, w - 1, ROLE_WARN, "FROZEN (z goes on)");
-    else if (u->scroll_back)
-        draw_fmt(0, w - 20, 20, ROLE_WARN, "%u s ago (0: now)", u->scroll_back);
-    else if (x < w - 9)
-        draw_right(0, 0, w - 1, ROLE_DIM, clock);
+    x = draw_counted(x, end, n, "up");
+    if (x < end || r != ROLE_DIM)
+        draw_right(0, 0, w - 1, r, when);
 }
 
 /* Each CPU of the host: its load over the last moments, whoever caused it. */

@@ -74,7 +74,7 @@ static void draw_legend(struct ui *u, struct area a, int n)
     }
 }
 
-static void draw_time_axis(struct area a, double seconds_per_column, unsigned back)
+static void draw_time_axis(struct area a, double seconds_per_column, double back)
 {
     int y = a.y + a.h - 1;
     const struct glyphs *g = draw_glyphs();
@@ -140,7 +140,7 @@ void panel_division(struct ui *u, struct area a)
             col[i] = v[i * w + x];
         draw_column(u, plot, plot.x + x, col, n, scale * u->model.cpus);
     }
-    draw_time_axis((struct area){a.y, plot.x, a.h, w}, interval, u->scroll_back);
+    draw_time_axis((struct area){a.y, plot.x, a.h, w}, interval, u->scroll_back * interval);
     draw_legend(u, (struct area){plot.y, a.x + a.w - LEGEND + 1, plot.h, LEGEND - 1}, n);
     free(v);
 }
