@@ -168,7 +168,7 @@ void exec_mem(struct cmd_run *r)
 
 /* set: one row a key. */
 
-static const char *get_interval(struct session *s, char out[64])
+static const char *get_interval(struct session *s, char out[SETTING_TEXT])
 {
     snprintf(out, 64, "%g", (double)session_interval_ns(s) / 1e9);
     return out;
@@ -186,7 +186,7 @@ static int set_interval(struct session *s, const char *v, struct err *e)
     return rc;
 }
 
-static const char *get_overcommit(struct session *s, char out[64])
+static const char *get_overcommit(struct session *s, char out[SETTING_TEXT])
 {
     (void)out;
     return session_overcommit(s) ? "yes" : "no";
@@ -202,7 +202,7 @@ static int set_overcommit(struct session *s, const char *v, struct err *e)
     return rc;
 }
 
-static const char *get_cpus(struct session *s, char out[64])
+static const char *get_cpus(struct session *s, char out[SETTING_TEXT])
 {
     if (session_cpus(s))
         snprintf(out, 64, "%s", session_cpus(s));
@@ -211,7 +211,7 @@ static const char *get_cpus(struct session *s, char out[64])
     return out;
 }
 
-static const char *get_sched(struct session *s, char out[64])
+static const char *get_sched(struct session *s, char out[SETTING_TEXT])
 {
     (void)out;
     return session_sched_choice(s);
@@ -219,7 +219,7 @@ static const char *get_sched(struct session *s, char out[64])
 
 static const struct setting {
     const char *key;
-    const char *(*get)(struct session *s, char out[64]);
+    const char *(*get)(struct session *s, char out[SETTING_TEXT]);
     int (*set)(struct session *s, const char *v, struct err *e);
 } settings[] = {
     {"interval", get_interval, set_interval},
@@ -242,7 +242,7 @@ static void show_settings(struct cmd_run *r, const char *key)
     void *opaque;
     const struct session_setting *ui = session_settings(r->session, &opaque);
     struct json_out j = {0};
-    char v[64];
+    char v[SETTING_TEXT];
 
     if (r->json) {
         j = cmd_json(r);
@@ -302,7 +302,7 @@ void exec_set(struct cmd_run *r)
     const char *key = r->p.arg[0], *value = r->p.arg[1];
     struct suggest near = suggest_begin(key ? key : "");
     const struct setting *found = NULL;
-    char hint[80], old[64], buf[64], show[40];
+    char hint[80], old[SETTING_TEXT], buf[SETTING_TEXT], show[40];
     struct err e;
 
     for (unsigned i = 0; key && i < NSETTINGS; i++) {

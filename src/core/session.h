@@ -177,10 +177,12 @@ bool session_view_watch(struct session *s, struct guest *g, enum board_console c
 bool session_view_replay(struct session *s, const char *path, double speed, struct cmd_run *run);
 int session_view_bind(struct session *s, const char *key, const char *line, struct text *out, struct err *e);
 
+enum { SETTING_TEXT = 256 }; /* a setting's value and its end */
+
 /* The user interface's own settings, for `set`. Ends with a NULL key; lives as long as it is set. */
 struct session_setting {
     const char *key, *choices; /* words for completion, NULL: any */
-    const char *(*get)(void *opaque, char out[64]);
+    const char *(*get)(void *opaque, char out[SETTING_TEXT]);
     int (*set)(void *opaque, const char *value, struct err *e);
 };
 void session_set_settings(struct session *s, const struct session_setting *table, void *opaque);

@@ -135,7 +135,7 @@ static void draw_first(struct ui *u, int w)
     x = draw_counted(x, end, units_fmt_count(n, u->model.exits), "exits/s");
     snprintf(n, sizeof n, "%u of %u", u->model.running, u->model.n);
     x = draw_counted(x, end, n, "up");
-    if (x < end || r != ROLE_DIM)
+    if (x <= end || r != ROLE_DIM)
         draw_right(0, 0, w - 1, r, when);
 }
 

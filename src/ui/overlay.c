@@ -10,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TITLE = 80 };
+enum { TITLE = 80, ASIDE = 8 };
 
 struct overlay {
     struct view v;
     char title[TITLE];
     char *text;
     int lines, first, page, widest;
+    int aside;               /* columns left of what is shown */
     bool follows, is_output; /* follows: shows the end as it grows */
     int field;               /* of an explanation: a field_id, or FIELDS + number of a figure; -1 */
 };
@@ -65,12 +66,33 @@ static struct area place(const struct overlay *o, struct area a)
     return (struct area){a.y + (a.h - h) / 2, a.x + (a.w - w) / 2, h, w};
 }
 
-static void clamp_first(struct overlay *o)
+static int clamped(int v, int max)
 {
-    int max = o->lines - o->page;
+    return v > max && max > 0 ? max : v < 0 || max <= 0 ? 0 : v;
+}
 
-    o->first = o->first > max ? max : o->first;
-    o->first = o->first < 0 ? 0 : o->first;
+/* Where its column `n` begins. */
+static const char *skip_columns(const char *s, int n)
+{
+    while (n > 0 && *s && *s != '\n') {
+        s++;
+        while ((*s & 0xc0) == 0x80)
+            s++;
+        n--;
+    }
+    return s;
+}
+
+/* What is not seen, and how to see it. */
+static void draw_rest(const struct overlay *o, struct area a)
+{
+    int x = a.x + 2;
+
+    if (o->lines > o->page)
+        x += draw_fmt(a.y + a.h - 1, x, a.w - 4, ROLE_DIM, " %d-%d of %d ", o->first + 1, o->first + o->page, o->lines) + 1;
+    if (o->widest > a.w - 4)
+        draw_text(a.y + a.h - 1, x, a.x + a.w - 2 - x, ROLE_DIM, o->aside ? " left right: the rest " : " right: the rest ");
+    draw_right(a.y + a.h - 1, a.x + 2, a.w - 4, ROLE_DIM, " Esc closes ");
 }
 
 static void draw(struct view *v, struct area all)
@@ -81,21 +103,21 @@ static void draw(struct view *v, struct area all)
     o->page = a.h - 2;
     if (o->follows)
         o->first = o->lines;
-    clamp_first(o);
+    o->first = clamped(o->first, o->lines - o->page);
+    o->aside = clamped(o->aside, o->widest - (a.w - 4));
     draw_clear(a);
     draw_box(a, ROLE_DIM, false, o->title);
     for (int i = 0; i < o->page; i++) {
         const char *s = line_at(o, o->first + i);
-        char line[400];
+        char line[1000];
 
         if (!s)
             break;
+        s = skip_columns(s, o->aside);
         snprintf(line, sizeof line, "%.*s", (int)strcspn(s, "\n"), s);
         draw_text(a.y + 1 + i, a.x + 2, a.w - 4, ROLE_TEXT, line);
     }
-    if (o->lines > o->page)
-        draw_fmt(a.y + a.h - 1, a.x + 2, a.w - 4, ROLE_DIM, " %d-%d of %d ", o->first + 1, o->first + o->page, o->lines);
-    draw_right(a.y + a.h - 1, a.x + 2, a.w - 4, ROLE_DIM, " Esc closes ");
+    draw_rest(o, a);
 }
 
 static void explain(struct overlay *o);
@@ -133,6 +155,12 @@ static bool key(struct view *v, const struct key *k)
         break;
     case KEY_DOWN: case 'j':
         o->first++;
+        break;
+    case KEY_LEFT: case 'h':
+        o->aside -= ASIDE;
+        break;
+    case KEY_RIGHT: case 'l':
+        o->aside += ASIDE;
         break;
     case KEY_PPAGE:
         o->first -= o->page;
@@ -175,7 +203,7 @@ static void overlay_free(struct view *v)
     free(o);
 }
 
-static const struct key_help help[] = {{"arrows PgUp PgDn g G", "scroll"}, {"any other", "close"}, {NULL, NULL}};
+static const struct key_help help[] = {{"arrows hjkl PgUp PgDn g G", "scroll"}, {"any other", "close"}, {NULL, NULL}};
 
 static const struct view_ops overlay_ops = {.name = "a window", .keys = help, .overlay = true, .draw = draw, .key = key, .tick = tick,
                                             .mouse = on_mouse, .free = overlay_free};
@@ -241,26 +269,43 @@ struct view *help_new(struct ui *u, const struct view_ops *of)
     return o ? &o->v : NULL;
 }
 
-/* Text broken into lines of at most `w`. */
-static void wrap(struct text *out, const char *head, const char *s, int w)
+/* Text broken into lines of at most `w`, right of its head. */
+static void wrap_at(struct text *out, const char *head, int indent, const char *s, int w)
 {
-    int col = 10;
+    int col = indent;
 
     if (!*s)
         return;
-    text_printf(out, "%-10s", head);
+    text_printf(out, "%-*s", indent, head);
     while (*s) {
         int n = (int)strcspn(s, " ");
 
-        if (col > 10 && col + n >= w) {
-            text_printf(out, "\n%-10s", "");
-            col = 10;
+        if (col > indent && col + n >= w) {
+            text_printf(out, "\n%-*s", indent, "");
+            col = indent;
         }
         text_printf(out, "%.*s ", n, s);
         col += n + 1;
         s += n + (s[n] == ' ');
     }
     text_puts(out, "\n");
+}
+
+static void wrap(struct text *out, const char *head, const char *s, int w)
+{
+    wrap_at(out, head, 10, s, w);
+}
+
+struct view *sentence_new(struct ui *u, const char *title, const char *sentence, int w)
+{
+    struct overlay *o = overlay_new(u, title);
+    struct text t = {0};
+
+    wrap_at(&t, "", 0, sentence, w);
+    if (o)
+        set_text(o, text_str(&t), t.len);
+    text_free(&t);
+    return o ? &o->v : NULL;
 }
 
 static void explain_field(struct overlay *o, const struct field *f, struct text *t)

@@ -47,7 +47,7 @@ static void drop_one(struct table *t)
     int worst = -1;
 
     for (int i = 0; i < t->ncols; i++)
-        if (field_at(t->col[i])->drop && (worst < 0 || field_at(t->col[i])->drop > field_at(t->col[worst])->drop))
+        if (field_at(t->col[i])->drop && !(t->grouped && t->col[i] == FIELD_GROUP) && (worst < 0 || field_at(t->col[i])->drop > field_at(t->col[worst])->drop))
             worst = i;
     if (worst < 0) {
         t->ncols--;
@@ -77,6 +77,16 @@ void table_choose_columns(struct table *t, int w)
     }
 }
 
+static int no_column(const char *word, const char *what, struct err *e)
+{
+    char names[SETTING_TEXT], show[40];
+    size_t n = 0;
+
+    for (int f = 0; f < FIELDS && n < sizeof names; f++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", field_at((enum field_id)f)->key);
+    return err_set(e, EINVAL, "there is no column `%s`: it takes %s of %s", text_show(show, sizeof show, word), what, names);
+}
+
 int table_set_columns(struct view *v, const char *list, struct err *e)
 {
     struct table *t = (struct table *)v;
@@ -93,7 +103,7 @@ int table_set_columns(struct view *v, const char *list, struct err *e)
         snprintf(word, sizeof word, "%.*s", (int)n, list);
         f = field_find(word);
         if (f < 0)
-            return err_set(e, EINVAL, "there is no column of this name: `set columns` takes all, or names like cpu,mem,exits");
+            return no_column(word, "all, or", e);
         hide[f] = false;
         list += n + (list[n] == ',');
     }
@@ -101,7 +111,7 @@ int table_set_columns(struct view *v, const char *list, struct err *e)
     return 0;
 }
 
-void table_columns(struct view *v, char out[64])
+void table_columns(struct view *v, char out[SETTING_TEXT])
 {
     struct table *t = (struct table *)v;
     size_t n = 0;
@@ -110,8 +120,8 @@ void table_columns(struct view *v, char out[64])
     out[0] = '\0';
     for (int f = 0; f < FIELDS; f++) {
         all &= !t->hidden[f];
-        if (!t->hidden[f] && n < 60)
-            n += (size_t)snprintf(out + n, 64 - n, "%s%s", n ? "," : "", field_at((enum field_id)f)->key);
+        if (!t->hidden[f] && n < SETTING_TEXT)
+            n += (size_t)snprintf(out + n, SETTING_TEXT - n, "%s%s", n ? "," : "", field_at((enum field_id)f)->key);
     }
     if (all)
         strcpy(out, "all");
@@ -125,7 +135,7 @@ int table_set_sort(struct view *v, const char *key, struct err *e)
     t->sorted = strcmp(key, "none") != 0;
     if (t->sorted && f < 0) {
         t->sorted = false;
-        return err_set(e, EINVAL, "there is no column of this name: `set sort` takes none, or a name like cpu or mem");
+        return no_column(key, "none, or one", e);
     }
     if (t->sorted)
         t->sort = (enum field_id)f;

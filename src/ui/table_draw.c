@@ -7,6 +7,7 @@
 #include "ui/graph.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { GRAPH_MAX = 80 };
 
@@ -109,6 +110,23 @@ static void draw_row(struct table *t, const struct row *r, int y, bool selected)
         draw_highlight(y, a.x + 1, TABLE_MARK + t->width[0]);
 }
 
+/* The filter, at the right end, over whole heads: half of one would read as another. */
+static void draw_filter(struct table *t, int y)
+{
+    char text[sizeof t->filter + 40];
+    int x = t->area.x + TABLE_MARK, end = t->area.x + t->area.w - 1, at, from = -1;
+
+    snprintf(text, sizeof text, "/%s (%u of %u)", t->filter, t->nshown, t->v.ui->model.n);
+    at = end - (int)text_columns(text);
+    for (int i = 0; i < t->ncols && x < at; i++) {
+        from = x;
+        x += t->width[i] + 1;
+    }
+    from = x > at && from >= 0 ? from : at;
+    draw_fill(y, from, end + 1 - from, ROLE_HEAD, L' ');
+    draw_right(y, t->area.x, t->area.w - 1, ROLE_WARN, text);
+}
+
 static void draw_heads(struct table *t, int y)
 {
     int x = t->area.x + TABLE_MARK;
@@ -122,8 +140,7 @@ static void draw_heads(struct table *t, int y)
         x += t->width[i] + 1;
     }
     if (t->filter[0])
-        draw_fmt(y, t->area.x + t->area.w - 24, 24, ROLE_WARN, " /%s (%u of %u)", t->filter, t->nshown,
-                 t->v.ui->model.n);
+        draw_filter(t, y);
 }
 
 /* Rows for guests: all if half of the height is enough, then the picture gets the rest. */

@@ -87,7 +87,7 @@ void table_targets(struct view *v, struct text *out); /* the tagged, else the se
 const char *table_filter(struct view *v);
 void table_set_filter(struct view *v, const char *filter);
 int table_set_columns(struct view *v, const char *list, struct err *e); /* "name,cpu"; "all" */
-void table_columns(struct view *v, char out[64]);
+void table_columns(struct view *v, char out[SETTING_TEXT]);
 int table_set_sort(struct view *v, const char *key, struct err *e);     /* "none": as in the lab */
 const char *table_sort(struct view *v);
 void table_keybar(struct ui *u, int y, int w);
@@ -113,6 +113,7 @@ void panel_rule(int y, int x, int w, const char *title);
 /* detail.c, overlay.c */
 struct view *detail_new(struct ui *u, unsigned id);
 struct view *pager_new(struct ui *u, const char *title);
+struct view *sentence_new(struct ui *u, const char *title, const char *sentence, int w); /* in lines of `w` */
 void pager_set(struct view *v, const char *text, size_t len); /* copied */
 struct view *help_new(struct ui *u, const struct view_ops *of);
 struct view *explain_new(struct ui *u, int i); /* a field_id, or FIELDS + number of a figure */

@@ -6,6 +6,7 @@
 #include "ui/ui_internal.h"
 
 #include "ui/cmdline.h"
+#include "ui/screen.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,6 +42,20 @@ static void on_write(void *opaque, enum cmd_stream to, const char *text, size_t 
     show(r);
 }
 
+/* In the message row; what does not fit there gets a window. */
+static void say_line(struct ui_run *r, bool bad)
+{
+    char *line = strndup(text_str(&r->out), strcspn(text_str(&r->out), "\n"));
+    int lines, cols;
+
+    screen_size(&lines, &cols);
+    if (line && (int)text_columns(line) > cols - 3)
+        ui_push(r->ui, sentence_new(r->ui, r->line, line, cols - 8 < 72 ? cols - 8 : 72));
+    else if (line)
+        ui_say(r->ui, bad, "%s", line);
+    free(line);
+}
+
 static void on_done(void *opaque, int status)
 {
     struct ui_run *r = opaque;
@@ -48,7 +63,7 @@ static void on_done(void *opaque, int status)
     if (r->ui->asking == r->run)
         r->ui->asking = NULL;
     if (!r->pager && r->out.len)
-        ui_say(r->ui, r->bad || status, "%.*s", (int)strcspn(text_str(&r->out), "\n"), text_str(&r->out));
+        say_line(r, r->bad || status);
     text_free(&r->out);
     *r = (struct ui_run){0};
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *get_theme(void *o, char out[64])
+static const char *get_theme(void *o, char out[SETTING_TEXT])
 {
     (void)o;
     (void)out;
@@ -35,7 +35,7 @@ static int set_theme(void *o, const char *v, struct err *e)
     return err_set(e, EINVAL, "theme is dark, light or mono");
 }
 
-static const char *get_graph(void *o, char out[64])
+static const char *get_graph(void *o, char out[SETTING_TEXT])
 {
     (void)o;
     (void)out;
@@ -54,7 +54,7 @@ static int set_graph(void *o, const char *v, struct err *e)
     return err_set(e, EINVAL, "graph is braille, block, cp437 or ascii");
 }
 
-static const char *get_mouse(void *o, char out[64])
+static const char *get_mouse(void *o, char out[SETTING_TEXT])
 {
     (void)out;
     return ((struct ui *)o)->mouse ? "on" : "off";
@@ -70,7 +70,7 @@ static int set_mouse(void *o, const char *v, struct err *e)
     return rc;
 }
 
-static const char *get_columns(void *o, char out[64])
+static const char *get_columns(void *o, char out[SETTING_TEXT])
 {
     table_columns(((struct ui *)o)->table, out);
     return out;
@@ -82,7 +82,7 @@ static int set_columns(void *o, const char *v, struct err *e)
     return table_set_columns(((struct ui *)o)->table, v, e);
 }
 
-static const char *get_sort(void *o, char out[64])
+static const char *get_sort(void *o, char out[SETTING_TEXT])
 {
     (void)out;
     return table_sort(((struct ui *)o)->table);
@@ -94,7 +94,7 @@ static int set_sort(void *o, const char *v, struct err *e)
     return table_set_sort(((struct ui *)o)->table, v, e);
 }
 
-static const char *get_save(void *o, char out[64])
+static const char *get_save(void *o, char out[SETTING_TEXT])
 {
     (void)o;
     (void)out;
@@ -137,7 +137,7 @@ static bool rc_path(char path[PATH_MAX])
 
 static int save(struct ui *u, struct err *e)
 {
-    char path[PATH_MAX], v[64];
+    char path[PATH_MAX], v[SETTING_TEXT];
     struct text bound = {0};
     FILE *f;
 
