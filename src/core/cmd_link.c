@@ -15,8 +15,6 @@
 
 #define CAPTURE_BYTES (256ull << 20) /* of one file */
 
-enum { DELAY_MAX_S = 10 };
-
 /* What a command asks for; `has_...`: it was said. */
 struct change {
     struct link_limits limits;
@@ -24,68 +22,11 @@ struct change {
     const char *capture; /* NULL: off */
 };
 
-/* `10M`, `1.5G`, `800k`, `64000`, each with or without `bit`: bits per second, powers of 1000. */
-static int parse_rate(const char *s, uint64_t *bits, struct err *e)
-{
-    static const struct {
-        const char *unit;
-        double mul;
-    } units[] = {{"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"m", 1e6}, {"G", 1e9}, {"g", 1e9}};
-    char *end, unit[8];
-    double v;
-
-    if (strcmp(s, "none") == 0 || strcmp(s, "0") == 0) {
-        *bits = 0;
-        return 0;
-    }
-    v = strtod(s, &end);
-    snprintf(unit, sizeof unit, "%s", end);
-    if (strlen(unit) > 3 && strcmp(unit + strlen(unit) - 3, "bit") == 0)
-        unit[strlen(unit) - 3] = '\0';
-    else if (strcmp(unit, "bit") == 0)
-        unit[0] = '\0';
-    for (unsigned i = 0; i < sizeof units / sizeof *units && end != s; i++) {
-        if (strcmp(unit, units[i].unit) == 0 && v * units[i].mul >= 8000 && v * units[i].mul <= 1e12) {
-            *bits = (uint64_t)(v * units[i].mul);
-            return 0;
-        }
-    }
-    return err_set(e, EINVAL, "`%s` is not a rate: write bits per second as `10M`, from `8k` to `1000G`, or `none`",
-                   text_show((char[40]){0}, 40, s));
-}
-
-/* `5%`, `0.1`: percent of the frames. */
-static int parse_loss(const char *s, uint32_t *ppm, struct err *e)
-{
-    char *end;
-    double v = strtod(s, &end);
-
-    if (strcmp(s, "none") == 0) {
-        *ppm = 0;
-        return 0;
-    }
-    if (end == s || (*end && strcmp(end, "%") != 0) || !(v >= 0 && v <= 100))
-        return err_set(e, EINVAL, "`%s` is not a loss: write percent of the frames as `2.5`, 0 to 100",
-                       text_show((char[40]){0}, 40, s));
-    *ppm = (uint32_t)(v * 10000 + 0.5);
-    return 0;
-}
-
-static int parse_delay(const char *s, uint64_t *ns, struct err *e)
-{
-    if (strcmp(s, "none") == 0) {
-        *ns = 0;
-        return 0;
-    }
-    if (units_duration(s, ns, e) < 0)
-        return -EINVAL;
-    if (*ns > DELAY_MAX_S * 1000000000ull)
-        return err_set(e, EINVAL, "a delay is at most %d s", DELAY_MAX_S);
-    return 0;
-}
-
 static int parse_word(const char *w, struct change *c, struct err *e)
 {
+    char key[16];
+    int rc;
+
     if (strcmp(w, "up") == 0 || strcmp(w, "down") == 0) {
         c->has_up = true;
         c->up = w[0] == 'u';
@@ -97,14 +38,10 @@ static int parse_word(const char *w, struct change *c, struct err *e)
         return 0;
     }
     c->has_limits = true;
-    if (strncmp(w, "rate=", 5) == 0)
-        return parse_rate(w + 5, &c->limits.rate_bits, e);
-    if (strncmp(w, "delay=", 6) == 0)
-        return parse_delay(w + 6, &c->limits.delay_ns, e);
-    if (strncmp(w, "loss=", 5) == 0)
-        return parse_loss(w + 5, &c->limits.loss_ppm, e);
-    return err_set(e, EINVAL, "`%s` is none of up, down, rate=, delay=, loss=, capture=",
-                   text_show((char[40]){0}, 40, w));
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(w, "="), w);
+    rc = strchr(w, '=') ? link_limits_set(&c->limits, key, strchr(w, '=') + 1, e) : -ENOENT;
+    return rc != -ENOENT ? rc : err_set(e, EINVAL, "`%s` is none of up, down, rate=, delay=, loss=, capture=",
+                                        text_show((char[40]){0}, 40, w));
 }
 
 /* `web.eth0`, `web.lan`, or `web` if it has one link only. */
@@ -142,19 +79,6 @@ static struct netport *find_link(struct cmd_run *r, const char *text, struct gue
     return NULL;
 }
 
-/* "rate=10Mbit delay=5ms loss=1%", as the command takes it. */
-static const char *limits_text(char out[96], const struct link_limits *l)
-{
-    double rate = (double)l->rate_bits;
-    const char *unit = rate >= 1e9 ? "G" : rate >= 1e6 ? "M" : "k";
-    char text[32] = "none";
-
-    if (l->rate_bits)
-        snprintf(text, sizeof text, "%.10g%sbit", rate / (rate >= 1e9 ? 1e9 : rate >= 1e6 ? 1e6 : 1e3), unit);
-    snprintf(out, 96, "rate=%s delay=%gms loss=%g%%", text, (double)l->delay_ns / 1e6, l->loss_ppm / 1e4);
-    return out;
-}
-
 static int apply(struct cmd_run *r, struct netport *p, struct guest *g, const char *name, const struct change *c,
                  struct err *e)
 {
@@ -178,9 +102,9 @@ static int apply(struct cmd_run *r, struct netport *p, struct guest *g, const ch
         session_event(r->session, EV_CONFIG, g, "%s is %s", strrchr(name, '.') + 1, c->up ? "up" : "down");
     }
     if (c->has_limits) {
-        undo_step(u, "link %s %s", name, limits_text(text, &old));
+        undo_step(u, "link %s %s", name, link_limits_text(text, &old));
         netport_set_limits(p, &c->limits);
-        session_event(r->session, EV_CONFIG, g, "%s has %s", strrchr(name, '.') + 1, limits_text(text, &c->limits));
+        session_event(r->session, EV_CONFIG, g, "%s has %s", strrchr(name, '.') + 1, link_limits_text(text, &c->limits));
     }
     return 0;
 }
@@ -193,7 +117,7 @@ static void show(struct cmd_run *r, struct netport *p, const char *name)
 
     netport_stats(p, &st);
     netport_get_limits(p, &l);
-    cmd_printf(r, "%s: network %s, %s, %s%s\n", name, st.network, st.up ? "up" : "down", limits_text(text, &l),
+    cmd_printf(r, "%s: network %s, %s, %s%s\n", name, st.network, st.up ? "up" : "down", link_limits_text(text, &l),
                st.capturing ? ", captured" : "");
 }
 

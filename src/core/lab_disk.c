@@ -176,7 +176,34 @@ static void read_nic_mac(struct lab_reader *r, yaml_node_t *v, void *obj)
         lab_error_at(r, v, "`%s` is a multicast address: the first byte of a MAC must be even", s);
 }
 
-static const struct lab_key nic_keys[] = {{"network", read_nic_network, false}, {"mac", read_nic_mac, false}};
+static void read_nic_limit(struct lab_reader *r, yaml_node_t *v, struct nic_config *n, const char *key)
+{
+    const char *s = lab_scalar(r, v, key);
+    struct err e;
+
+    if (s && link_limits_set(&n->limits, key, s, &e) < 0)
+        lab_error_at(r, v, "%s", e.msg);
+}
+
+static void read_nic_rate(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    read_nic_limit(r, v, obj, "rate");
+}
+
+static void read_nic_delay(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    read_nic_limit(r, v, obj, "delay");
+}
+
+static void read_nic_loss(struct lab_reader *r, yaml_node_t *v, void *obj)
+{
+    read_nic_limit(r, v, obj, "loss");
+}
+
+static const struct lab_key nic_keys[] = {
+    {"network", read_nic_network, false}, {"mac", read_nic_mac, false}, {"rate", read_nic_rate, false},
+    {"delay", read_nic_delay, false}, {"loss", read_nic_loss, false},
+};
 
 void lab_read_nic(struct lab_reader *r, yaml_node_t *v, void *obj)
 {
@@ -186,7 +213,7 @@ void lab_read_nic(struct lab_reader *r, yaml_node_t *v, void *obj)
     if (v->type == YAML_SCALAR_NODE)
         read_nic_network(r, v, &n);
     else
-        lab_read_map(r, v, "a link", nic_keys, 2, false, &n);
+        lab_read_map(r, v, "a link", nic_keys, sizeof nic_keys / sizeof *nic_keys, false, &n);
     if (v->type == YAML_MAPPING_NODE && !n.network[0])
         lab_error_at(r, v, "a link needs a `network`");
     if (n.network[0] && g->c.nnics < VM_NICS_MAX)

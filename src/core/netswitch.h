@@ -22,6 +22,7 @@
 #include "core/board.h"
 #include "core/err.h"
 #include "core/netframe.h"
+#include "core/netlimits.h"
 
 struct netport;
 struct netswitch;
@@ -86,11 +87,6 @@ struct netswitch *netport_switch(struct netport *p);
 uint32_t netport_ip(const struct netport *p);
 
 /* Hot settings of a link. */
-struct link_limits {
-    uint64_t rate_bits; /* per second and direction, 0: none */
-    uint64_t delay_ns;  /* added in each direction */
-    uint32_t loss_ppm;  /* of a million frames in each direction */
-};
 void netport_get_limits(struct netport *p, struct link_limits *l);
 void netport_set_limits(struct netport *p, const struct link_limits *l);
 void netport_set_up(struct netport *p, bool up);

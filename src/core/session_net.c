@@ -154,6 +154,7 @@ int session_nets_link(struct session *s, struct guest *g, struct err *e)
         struct netport *p = netport_new(sw, name, n->mac, e);
         if (!p)
             return -ENOSPC;
+        netport_set_limits(p, &n->limits);
         vm_set_link(g->vm, i, p);
     }
     return 0;

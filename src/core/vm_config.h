@@ -7,6 +7,7 @@
 #define RUCHE_CORE_VM_CONFIG_H
 
 #include "core/err.h"
+#include "core/netlimits.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +53,7 @@ struct disk_config {
 struct nic_config {
     char network[VM_NAME_MAX + 1];
     uint8_t mac[6]; /* all zero: derived from lab and guest name */
+    struct link_limits limits; /* at first */
 };
 
 struct vm_config {

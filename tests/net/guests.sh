@@ -25,7 +25,7 @@ networks:
 defaults: {image: debian, memory: 96M}
 guests:
   a: {nets: [lan]}
-  b: {nets: [lan]}
+  b: {nets: [{network: lan, rate: 10G}]}
 LAB
 ./ruche --headless --accel "$engine" --socket "$socket" "$TMPDIR/lab.yaml" >"$TMPDIR/out" 2>&1 &
 ruche=$!
@@ -52,6 +52,8 @@ in_guest net_serves a 'mkdir /tmp/w; dd if=/dev/urandom of=/tmp/w/f bs=64k count
 in_guest net_tcp_transfer_arrives_whole b \
     'cd /tmp; wget -q http://10.0.2.15/f http://10.0.2.15/s && md5sum -c s && echo who"le"' whole 60
 in_guest net_nat_reaches_the_hosts_loopback b "wget -q -O - http://10.0.2.2:$server/file" from-the-host 20
+[ "$(ctl link b.eth0)" = "b.eth0: network lan, up, rate=10Gbit delay=0ms loss=0%" ] && echo "ok net_link_begins_as_the_lab_says" ||
+    echo "not ok net_link_begins_as_the_lab_says: $(ctl link b.eth0)"
 fetch() { busybox wget -q -O - "http://127.0.0.1:$forward/$1"; }
 sum="$(fetch f | md5sum | cut -d' ' -f1) $(fetch s | cut -d' ' -f1)"
 [ "${sum% *}" = "${sum#* }" ] && [ "${#sum}" = 65 ] && sum=whole

@@ -371,6 +371,25 @@ static void networks_are_checked(void **state)
     assert_int_equal(guest(f, "a")->nics[0].mac[5], 0x56);
 }
 
+static void a_link_may_begin_with_limits(void **state)
+{
+    struct fixture *f = *state;
+    const struct link_limits *l;
+
+    assert_non_null(parse(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: {network: lan, rate: 10M, delay: 5ms, "
+                             "loss: 2.5%}}\n"));
+    l = &guest(f, "a")->nics[0].limits;
+    assert_int_equal(l->rate_bits, 10000000);
+    assert_int_equal(l->delay_ns, 5000000);
+    assert_int_equal(l->loss_ppm, 25000);
+    refused(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: {network: lan, rate: fast}}\n",
+            "lab.yaml:3:47: `fast` is not a rate");
+    refused(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: {network: lan, loss: 101}}\n", "`101` is not a loss");
+    refused(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: {network: lan, delay: 1h}}\n", "a delay is at most 10 s");
+    refused(f, "networks: {lan: }\nguests:\n  a: {image: spin, nets: {network: lan, dely: 1s}}\n",
+            "a link has no key `dely` (did you mean `delay`?)");
+}
+
 static void forwards_must_name_a_guest_of_their_network_and_a_port_once(void **state)
 {
     struct fixture *f = *state;
@@ -555,6 +574,7 @@ int main(void)
         T(memory_beyond_the_host_is_refused_with_the_arithmetic),
         T(depends_must_name_guests_and_have_an_order),
         T(networks_are_checked),
+        T(a_link_may_begin_with_limits),
         T(forwards_must_name_a_guest_of_their_network_and_a_port_once),
         T(a_lab_says_what_it_is_about_and_has_checks),
         T(a_lab_file_may_be_named_without_its_ending),
