@@ -161,8 +161,10 @@ class Bench:
         seen = []
         for last in (False, True):
             t.ask("pause", "busy", beside)
+            paused = time.monotonic()
+            time.sleep(0.2) # the CPU time shown is of the last sample
             stats = t.stats()
-            seen.append((time.monotonic(), self.work(t), sum(stats[n]["cpu"]["seconds"] for n in ("busy", beside))))
+            seen.append((paused, self.work(t), sum(stats[n]["cpu"]["seconds"] for n in ("busy", beside))))
             if not last:
                 t.ask("resume", "busy", beside)
                 start = time.monotonic()
@@ -177,6 +179,7 @@ class Bench:
             if not t.awaits(b"ATTACHED"):
                 raise SystemExit("the console of flood does not open")
             t.ask("pause", "all")
+            t.ask("set", "interval", "0.1")
             by_time, by_cpu = [], []
             for i in range(10):
                 order = ("flood", "calm") if i % 2 else ("calm", "flood")
