@@ -193,7 +193,7 @@ static void draw_help(struct area a)
     h = n + 2 < a.h ? n + 2 : a.h;
     box = (struct area){a.y + (a.h - h) / 2, a.x + (a.w > 50 ? (a.w - 50) / 2 : 0), h, a.w > 50 ? 50 : a.w};
     draw_clear(box);
-    draw_box(box, ROLE_TITLE, true, "Keys of a console: any key closes");
+    draw_box(box, ROLE_TITLE, true, "Keys of a console (^] is Ctrl-])");
     for (int i = 0; i < h - 2; i++) {
         draw_text(box.y + 1 + i, box.x + 2, 12, ROLE_KEY, console_keys[i].key);
         draw_text(box.y + 1 + i, box.x + 15, box.w - 17, ROLE_TEXT, console_keys[i].what);
