@@ -95,12 +95,13 @@ static void take(struct batch *b, struct guest *g, double seconds, struct row *r
     vm_stats(g->vm, st, b->p.interval_ns * 3 / 2); /* the session samples at the same pace */
     session_sched(b->session, g, st, &row->sched);
     rate_io(b, row, st, seconds);
-    if (row->up) {
+    if (row->up)
+        row->resident = (double)st->memory_resident_bytes;
+    if (row->up && seconds > 0) { /* the first sample would be of the few ms since the start */
         row->cpu_pct = st->cpu * 100;
         row->entitled_pct = row->sched.entitlement * 100;
         row->exit_rate = st->exit_rate;
         row->mips = st->mips >= 0 ? st->mips : NAN;
-        row->resident = (double)st->memory_resident_bytes;
     }
     free(st);
 }
