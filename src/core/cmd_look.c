@@ -12,6 +12,7 @@
 #include "core/units.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The guests that a command is about: those named, or all. */
@@ -36,7 +37,31 @@ static bool is_up(const struct guest *g)
     return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
 }
 
-static void list_json(struct cmd_run *r)
+static void guest_json(struct json_out *j, const struct guest *g)
+{
+    jout_u64(j, "id", g->id);
+    jout_str(j, "name", g->c->name);
+    jout_str(j, "state", state_word(g));
+    jout_str(j, "reason", vm_reason(g->vm));
+    jout_str(j, "group", g->c->group[0] ? g->c->group : NULL);
+    jout_str(j, "image", g->c->image);
+    jout_u64(j, "vcpus", g->c->vcpus);
+    jout_u64(j, "memory", g->c->memory_bytes);
+    jout_u64(j, "share", g->c->share);
+    jout_u64(j, "cap", g->c->cap_pct);
+    jout_str(j, "pin", g->c->pin);
+    if (vm_exit_code(g->vm) >= 0)
+        jout_u64(j, "exit_code", (uint64_t)vm_exit_code(g->vm));
+    else
+        jout_null(j, "exit_code");
+    if (is_up(g))
+        jout_num(j, "uptime", (double)vm_uptime_ns(g->vm) / 1e9, 3);
+    else
+        jout_null(j, "uptime");
+}
+
+/* The guests, each with what `more` (may be NULL) adds. */
+static void guests_json(struct cmd_run *r, void (*more)(struct json_out *j, struct cmd_run *r, struct guest *g))
 {
     struct json_out j = cmd_json(r);
     struct guest *g = NULL;
@@ -46,25 +71,9 @@ static void list_json(struct cmd_run *r)
     jout_begin(&j, "vms", '[');
     while ((g = next_guest(r, g, &i))) {
         jout_begin(&j, NULL, '{');
-        jout_u64(&j, "id", g->id);
-        jout_str(&j, "name", g->c->name);
-        jout_str(&j, "state", state_word(g));
-        jout_str(&j, "reason", vm_reason(g->vm));
-        jout_str(&j, "group", g->c->group[0] ? g->c->group : NULL);
-        jout_str(&j, "image", g->c->image);
-        jout_u64(&j, "vcpus", g->c->vcpus);
-        jout_u64(&j, "memory", g->c->memory_bytes);
-        jout_u64(&j, "share", g->c->share);
-        jout_u64(&j, "cap", g->c->cap_pct);
-        jout_str(&j, "pin", g->c->pin);
-        if (vm_exit_code(g->vm) >= 0)
-            jout_u64(&j, "exit_code", (uint64_t)vm_exit_code(g->vm));
-        else
-            jout_null(&j, "exit_code");
-        if (is_up(g))
-            jout_num(&j, "uptime", (double)vm_uptime_ns(g->vm) / 1e9, 3);
-        else
-            jout_null(&j, "uptime");
+        guest_json(&j, g);
+        if (more)
+            more(&j, r, g);
         jout_end(&j, '}');
     }
     jout_end(&j, ']');
@@ -98,7 +107,7 @@ void exec_list(struct cmd_run *r)
     unsigned i = 0;
 
     if (r->json) {
-        list_json(r);
+        guests_json(r, NULL);
         cmd_done(r, CMD_DONE);
         return;
     }
@@ -221,10 +230,80 @@ static void info_one(struct cmd_run *r, struct guest *g)
     cmd_printf(r, "sandbox         %s\n", show);
 }
 
+static void disks_json(struct json_out *j, const struct guest *g)
+{
+    static const char *const modes[] = {[DISK_RAW] = "writable", [DISK_READONLY] = "readonly", [DISK_OVERLAY] = "overlay"};
+
+    jout_begin(j, "disks", '[');
+    for (unsigned i = 0; i < g->c->ndisks; i++) {
+        const struct disk_config *d = &g->c->disks[i];
+
+        jout_begin(j, NULL, '{');
+        jout_str(j, "name", d->name);
+        jout_str(j, "path", d->path);
+        jout_str(j, "mode", modes[d->mode]);
+        jout_str(j, "overlay", d->overlay_path);
+        jout_end(j, '}');
+    }
+    jout_end(j, ']');
+}
+
+static void links_json(struct json_out *j, const struct guest *g)
+{
+    char text[32];
+
+    jout_begin(j, "nets", '[');
+    for (unsigned i = 0; i < g->c->nnics; i++) {
+        struct net_stats n;
+
+        if (!vm_link(g->vm, i))
+            continue;
+        netport_stats(vm_link(g->vm, i), &n);
+        jout_begin(j, NULL, '{');
+        jout_str(j, "name", n.name);
+        jout_str(j, "network", n.network);
+        snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", n.mac[0], n.mac[1], n.mac[2], n.mac[3], n.mac[4], n.mac[5]);
+        jout_str(j, "mac", text);
+        snprintf(text, sizeof text, "%u.%u.%u.%u", n.ip >> 24, n.ip >> 16 & 255, n.ip >> 8 & 255, n.ip & 255);
+        jout_str(j, "ip", n.ip ? text : NULL);
+        jout_bool(j, "up", n.up);
+        jout_end(j, '}');
+    }
+    jout_end(j, ']');
+}
+
+static void info_json(struct json_out *j, struct cmd_run *r, struct guest *g)
+{
+    int tid[VM_THREADS_MAX];
+    unsigned n = vm_threads(g->vm, tid, VM_THREADS_MAX);
+    const struct vm_config *c = g->c;
+
+    jout_str(j, "engine", vm_accel(g->vm)->name);
+    jout_str(j, "irqchip", c->irqchip_user ? "user" : "kernel");
+    jout_str(j, "kernel", c->kernel);
+    jout_str(j, "initrd", c->initrd);
+    jout_str(j, "append", c->append);
+    jout_str(j, "boot", vm_boot_note(g->vm)[0] ? vm_boot_note(g->vm) : NULL);
+    jout_bool(j, "mergeable", c->mergeable);
+    jout_str(j, "mechanism", session_sched_mechanism(r->session));
+    jout_begin(j, "depends", '[');
+    for (unsigned i = 0; i < c->ndepends; i++)
+        jout_str(j, NULL, c->depends[i]);
+    jout_end(j, ']');
+    disks_json(j, g);
+    links_json(j, g);
+    jout_str(j, "log", g->log ? conlog_path(g->log) : NULL);
+    jout_str(j, "recording", g->cast ? cast_path(g->cast) : NULL);
+    jout_begin(j, "threads", '[');
+    for (unsigned i = 0; i < n; i++)
+        jout_u64(j, NULL, (uint64_t)tid[i]);
+    jout_end(j, ']');
+}
+
 void exec_info(struct cmd_run *r)
 {
     if (r->json) {
-        list_json(r);
+        guests_json(r, info_json);
         cmd_done(r, CMD_DONE);
         return;
     }

@@ -105,7 +105,8 @@ static int pin_one(struct cmd_run *r, const struct target *t, const char *list, 
 
 void exec_pin(struct cmd_run *r)
 {
-    const char *list = strcmp(r->p.arg[1], "all") == 0 ? NULL : r->p.arg[1];
+    const bool any = strcmp(r->p.arg[1], "all") == 0 || strcmp(r->p.arg[1], "none") == 0;
+    const char *list = any ? NULL : r->p.arg[1];
     int status = CMD_DONE;
     cpu_set_t set;
     struct err e;

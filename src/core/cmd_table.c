@@ -16,6 +16,8 @@ static const struct cmd table[] = {
 
     {.name = "info", .exec = exec_info, .flags = CMD_LOOKS,
      .help = "show what a guest is made of and how it is",
+     .more = "With --json an object for each guest in `vms`: what `list` has, and engine, kernel, boot, disks, nets,\n"
+             "threads and so on.",
      .args = {VM_ALL}},
 
     {.name = "stats", .exec = exec_stats, .flags = CMD_LOOKS,

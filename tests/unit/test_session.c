@@ -7,6 +7,7 @@
 #include "core/cmd_internal.h"
 #include "core/script.h"
 
+#include <json-c/json.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -438,6 +439,29 @@ static void a_lab_says_what_it_is_about_and_checks_itself(void **state)
     rig_free(told);
     assert_int_equal(rig_do(r, "lab"), CMD_DONE);
     assert_int_equal(rig_do(r, "lab check"), CMD_FAILED);
+}
+
+static void info_as_json_has_what_info_tells(void **state)
+{
+    struct rig *r = *state;
+    struct json_object *o, *vms, *vm, *v;
+
+    assert_int_equal(rig_do(r, "create new image=spin memory=8M disk=/proc/self/exe,readonly"), CMD_DONE);
+    assert_int_equal(rig_do(r, "info --json new web"), CMD_DONE);
+    o = json_tokener_parse(text_str(&r->out));
+    assert_non_null(o);
+    assert_true(json_object_object_get_ex(o, "vms", &vms));
+    assert_int_equal(json_object_array_length(vms), 2);
+    vm = json_object_array_get_idx(vms, 0);
+    assert_true(json_object_object_get_ex(vm, "engine", &v));
+    assert_string_equal(json_object_get_string(v), "fake");
+    assert_true(json_object_object_get_ex(vm, "disks", &v));
+    assert_int_equal(json_object_array_length(v), 1);
+    assert_true(json_object_object_get_ex(json_object_array_get_idx(v, 0), "mode", &v));
+    assert_string_equal(json_object_get_string(v), "readonly");
+    assert_true(json_object_object_get_ex(vm, "nets", &v));
+    assert_int_equal(json_object_array_length(v), 0);
+    json_object_put(o);
 }
 
 static void values_out_of_range_are_refused(void **state)
@@ -1059,6 +1083,7 @@ int main(void)
         T(host_cpus_change_for_all_guests_or_for_none),
         T(a_link_that_is_not_there_is_told_apart),
         T(a_lab_says_what_it_is_about_and_checks_itself),
+        T(info_as_json_has_what_info_tells),
         T(values_out_of_range_are_refused),
         T(pins_reach_the_threads_and_survive_restarts),
         T(host_sched_is_shown_set_and_refused),
