@@ -6,6 +6,7 @@
 #include "ui/console_pane.h"
 
 #include "core/loop.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -94,17 +95,23 @@ void console_view_close_pane(struct console_view *c, unsigned i)
 
 /* Drawing. */
 
-static void pane_title(const struct pane *p, unsigned number, bool has_focus, char *out, size_t size)
+/* In `w` columns: where they are few, what is done with it goes before the name of the line. */
+static void pane_title(const struct pane *p, unsigned number, bool has_focus, int w, char *out, size_t size)
 {
     const struct console_view *c = p->owner;
     const struct guest *g = guest_term_guest(p->term);
     enum vm_state s = vm_state(g->vm);
     const char *title = emu_title(guest_term_emu(p->term));
-    const char *doing = !has_focus ? "" : c->watch ? " WATCHED" : " ATTACHED";
+    const char *doing = !has_focus ? "" : c->watch ? " WATCHED" : " ATTACHED", *line = guest_term_line_name(guest_term_console(p->term));
+    char rest[160];
 
-    snprintf(out, size, "%u %s %s%s%s%s%s%s%s%s", number, g->c->name, guest_term_line_name(guest_term_console(p->term)),
-             doing, c->broadcast ? " ALL" : "", p->scrolling ? " LOOKING BACK" : "",
-             s == VM_RUNNING ? "" : " ", s == VM_RUNNING ? "" : vm_state_name(s), *title ? ": " : "", title);
+    snprintf(rest, sizeof rest, "%s%s%s%s%s", doing, c->broadcast ? " ALL" : "", p->scrolling ? " LOOKING BACK" : "",
+             s == VM_RUNNING ? "" : " ", s == VM_RUNNING ? "" : vm_state_name(s));
+    snprintf(out, size, "%u %s %s%s", number, g->c->name, line, rest);
+    if ((int)text_columns(out) > w)
+        snprintf(out, size, "%u %s%s", number, g->c->name, rest);
+    if (*title)
+        snprintf(out + strlen(out), size - strlen(out), ": %s", title);
 }
 
 /* A guest on a virtio console is told the size of its pane, once it stands still. */
@@ -142,7 +149,7 @@ static void draw_pane(struct console_view *c, unsigned i, struct area a, bool bo
     char title[200];
 
     if (boxed) {
-        pane_title(p, i + 1, i == c->focus, title, sizeof title);
+        pane_title(p, i + 1, i == c->focus, a.w - 6, title, sizeof title);
         draw_box(a, i == c->focus ? ROLE_TITLE : ROLE_DIM, i == c->focus, title);
         a = (struct area){a.y + 1, a.x + 1, a.h - 2, a.w - 2};
     }
@@ -261,7 +268,7 @@ static void draw_status(struct view *v, int y, int w)
         draw_prefix(y, w);
         return;
     }
-    pane_title(p, c->focus + 1, true, title, sizeof title);
+    pane_title(p, c->focus + 1, true, w, title, sizeof title);
     if (c->mode == CONSOLE_SEARCH)
         snprintf(line, sizeof line, " search: %s", c->search);
     else if (p->scrolling)
