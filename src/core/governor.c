@@ -24,9 +24,11 @@
 #include <unistd.h>
 
 enum {
-    LOOKS_MAX = 8,
+    LOOKS_MAX = 8, PEEK_NS = 400000,
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
 };
+
+#define PEEK_DEMAND 0.25 /* who wants less is served well enough by the kernel when it wakes */
 
 enum { POKE_NOW = 1, POKE_STIR = 2, POKE_IDLE = 4 }; /* bits of `poked` */
 
@@ -38,6 +40,7 @@ struct gov_guest {
     /* all below: under the governor's lock */
     bool live;
     cpu_set_t cpus; /* of all its vCPUs */
+    bool unseen; /* nobody tells when it halts or wakes */
     _Atomic bool stirs; /* it matters when it halts or wakes; partner: governor_stir */
     struct sched_domain domain; /* used if it is the first of its domain */
     struct gov_guest *root;     /* that one */
@@ -70,6 +73,7 @@ struct governor {
     struct sched_vm **list;    /* room for all of them */
     struct sched_place *place; /* and for all their vCPUs */
     unsigned looks; /* at CPUs that seemed idle, since the last tick */
+    bool peeks;     /* somebody may wake without a word */
     uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
     _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
 };
@@ -156,7 +160,7 @@ static void read_guest(struct gov_guest *a, double dt)
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         bool awake = read_cpu(a, i, dt);
 
-        a->s.cpu[i].now = a->s.polled && !awake ? NOW_ASLEEP : a->ops->now(a->vm, i);
+        a->s.cpu[i].now = a->unseen && !awake ? NOW_ASLEEP : a->ops->now(a->vm, i);
     }
     a->s.io_used = seconds_since(&a->io_ns, a->ops->io_ns(a->vm));
 }
@@ -254,36 +258,47 @@ static bool may_stir(const struct gov_guest *a)
     return any && a->gov->enforce && a->root->domain.contended;
 }
 
-/* It runs, and may halt before the next tick without a word. */
-static bool may_halt_unseen(const struct gov_guest *a)
+/* Some vCPU of it was found awake, or asleep, and may be otherwise before the next tick without a word. */
+static bool may_change_unseen(const struct gov_guest *a, enum sched_now was)
 {
+    double least = was == NOW_ASLEEP ? PEEK_DEMAND : SCHED_LIGHT;
     bool any = false;
 
     for (unsigned i = 0; i < a->s.ncpus; i++)
-        any |= a->s.cpu[i].now == NOW_AWAKE && !a->reading[i].busy && sched_wants(&a->s.cpu[i]);
-    return any && a->s.polled && a->stirs;
+        any |= a->s.cpu[i].now == was && !a->reading[i].busy && a->s.cpu[i].demand >= least;
+    return any && a->unseen && a->stirs && a->live;
 }
 
-static void watch_cpus(struct governor *g)
+static bool has_changed(struct gov_guest *a, enum sched_now was)
 {
-    for (struct gov_guest *a = g->guests; a; a = a->next)
-        for (unsigned c = 0; c < g->cpus && a->live && may_halt_unseen(a); c++)
+    for (unsigned i = 0; i < a->s.ncpus && may_change_unseen(a, was); i++)
+        if (a->s.cpu[i].now == was && a->ops->now(a->vm, i) != was)
+            return true;
+    return false;
+}
+
+/* Whose halts nobody tells leave a CPU idle, and when they wake they wait for others to be held. */
+static void watch_unseen(struct governor *g)
+{
+    g->peeks = false;
+    for (struct gov_guest *a = g->guests; a; a = a->next) {
+        g->peeks |= may_change_unseen(a, NOW_ASLEEP);
+        for (unsigned c = 0; c < g->cpus && may_change_unseen(a, NOW_AWAKE); c++)
             if (CPU_ISSET(c, &a->cpus))
                 idle_watch_arm(g->watch[c]);
+    }
 }
 
-/* A CPU seems idle: has one of those that were running halted? If not, it is looked at again, but not for
- * ever: it may be idle for another reason. */
-static bool halts_found(struct governor *g)
+/* Has one of them halted (it was awake), or woken? */
+static bool look_for_unseen(struct governor *g, enum sched_now was)
 {
     bool any = false;
 
     pthread_mutex_lock(&g->lock);
     for (struct gov_guest *a = g->guests; a; a = a->next)
-        for (unsigned i = 0; i < a->s.ncpus && a->live && may_halt_unseen(a); i++)
-            any |= a->s.cpu[i].now == NOW_AWAKE && a->ops->now(a->vm, i) == NOW_ASLEEP;
-    if (!any && g->looks++ < LOOKS_MAX)
-        watch_cpus(g);
+        any |= has_changed(a, was);
+    if (!any && was == NOW_AWAKE && g->looks++ < LOOKS_MAX) /* not for ever: the CPU may be idle for another reason */
+        watch_unseen(g);
     pthread_mutex_unlock(&g->lock);
     return any;
 }
@@ -343,7 +358,7 @@ static double tick(struct governor *g)
             if (a->live)
                 tell(a, run);
     g->looks = 0;
-    watch_cpus(g);
+    watch_unseen(g);
     return g->enforce ? step : 0.1;
 }
 
@@ -365,21 +380,26 @@ static void poke(struct governor *g, uint32_t bit)
 /* An idle CPU is news if one of ours has left it. */
 static uint32_t pokes(struct governor *g)
 {
-    if (atomic_fetch_and(&g->poked, ~(uint32_t)POKE_IDLE) & POKE_IDLE && halts_found(g))
+    if (atomic_fetch_and(&g->poked, ~(uint32_t)POKE_IDLE) & POKE_IDLE && look_for_unseen(g, NOW_AWAKE))
         atomic_fetch_or(&g->poked, POKE_STIR);
     return g->poked;
 }
 
 static void sleep_for(struct governor *g, double step)
 {
-    uint64_t until = step < INFINITY ? g->last_ns + (uint64_t)(step * 1e9) : UINT64_MAX, at;
+    uint64_t until = step < INFINITY ? g->last_ns + (uint64_t)(step * 1e9) : UINT64_MAX, at, peek;
     uint32_t poked;
+    bool over = false;
 
-    do {
-        poked = pokes(g);
+    while (!over && !((poked = pokes(g)) & POKE_NOW)) {
         at = g->stir_ns > STIR_BURST * STIR_NS ? g->stir_ns - STIR_BURST * STIR_NS : 0;
         at = !(poked & POKE_STIR) || at > until ? until : at;
-    } while (!(poked & POKE_NOW) && wait_poke(g, poked, at));
+        peek = g->peeks && !(poked & POKE_STIR) ? clock_mono_ns() + PEEK_NS : UINT64_MAX;
+        if (peek >= at)
+            over = !wait_poke(g, poked, at);
+        else if (!wait_poke(g, poked, peek) && look_for_unseen(g, NOW_ASLEEP))
+            atomic_fetch_or(&g->poked, POKE_STIR);
+    }
 }
 
 static void *governor_main(void *arg)
@@ -412,7 +432,7 @@ static void find_watches(struct gov_guest *a)
 {
     struct governor *g = a->gov;
 
-    for (unsigned c = 0; c < g->cpus && a->s.polled && g->enforce; c++)
+    for (unsigned c = 0; c < g->cpus && a->unseen && g->enforce; c++)
         if (CPU_ISSET(c, &a->cpus) && !g->watch[c])
             g->watch[c] = idle_watch_new(c, cpu_idle, g);
 }
@@ -561,7 +581,7 @@ static void forget(struct gov_guest *a)
     a->io_ns = a->ops->io_ns(a->vm);
     a->s.credit = a->s.tokens = a->s.io_demand = 0;
     a->s.capped = a->s.bound = a->s.paused = false;
-    a->s.polled = !a->ops->tells(a->vm);
+    a->unseen = !a->ops->tells(a->vm);
     memset(a->s.cpu, 0, a->s.ncpus * sizeof *a->s.cpu);
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         a->s.cpu[i].demand = 1;

@@ -307,8 +307,7 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
             continue;
         hold_all(v, false);
         room -= place_of(d, v);
-        if (v->lack > OWED || (v->polled && v->want >= SCHED_LIGHT))
-            step = STEP_MIN;
+        step = v->lack > OWED ? STEP_MIN : step;
     }
     for (;;) {
         struct sched_vm *next = NULL;

@@ -53,7 +53,6 @@ struct sched_vm {
     double weight;
     double cap; /* host CPUs, 0: none */
     bool paused;
-    bool polled; /* no step is taken when it halts or wakes: `now` is what each step finds */
     unsigned ncpus;
     struct sched_cpu *cpu;
     double io_used; /* since the last step: threads of it that cannot be held */
