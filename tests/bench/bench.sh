@@ -12,14 +12,14 @@ ruche() { ./ruche run -m 256M -a "$3" -i "$2" "$1"; }
 pc() { $Q -M pc -kernel "$1" -initrd "$2" -append "$3"; }
 microvm() { $Q -M microvm -kernel "$1" -initrd "$2" -append "$3"; }
 
-# seconds until a line that matches $1 comes from the command
+# seconds until a line that matches $1 comes from the command; nothing if it never does
 until_line() {
     local pattern=$1 begin=$EPOCHREALTIME end='' line
     shift
     while IFS= read -r line; do
         [[ $line == *$pattern* ]] && [ -z "$end" ] && end=$EPOCHREALTIME
     done < <(timeout 120 bash -c "$(declare -f ruche pc microvm); Q='$Q'; $*" 2>/dev/null </dev/null)
-    awk -v a="$begin" -v b="${end:-$begin}" 'BEGIN {printf "%.3f\n", b - a}'
+    [ -z "$end" ] || awk -v a="$begin" -v b="$end" 'BEGIN {printf "%.3f\n", b - a}'
 }
 
 bench_boot() {
@@ -29,9 +29,13 @@ bench_boot() {
             until_line "ruche: init" "$who $K $I '$A ruche.exec=poweroff'" >>/tmp/boot.$who
         done
     done
+    for who in ruche pc microvm; do # one that did not come up is no fast one
+        i=$(wc -l </tmp/boot.$who)
+        [ "$i" = "$R" ] || echo "boot to init: $who came up in $i of $R rounds"
+    done
     local us=$(median </tmp/boot.ruche) p=$(median </tmp/boot.pc) m=$(median </tmp/boot.microvm)
-    echo "boot to init (s): qemu pc $p   qemu microvm $m"
-    verdict "boot to init (s), the faster of the two" "$us" "$(printf '%s\n' "$p" "$m" | sort -n | head -1)" less 1.0 || bad=1
+    echo "boot to init (s): qemu pc $p   qemu microvm $m   (0: not once)"
+    verdict "boot to init (s), the fastest peer" "$us" "$(printf '%s\n' "$p" "$m" | awk '$1 > 0' | sort -n | head -1)" less 1.0 || bad=1
 }
 
 ticks() { grep -E '^[0-9a-f]{8}' | cut -c1-8 | while read -r h; do echo $((16#$h)); done | median; }
