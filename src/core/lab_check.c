@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -359,6 +360,26 @@ static void check_cycle(struct lab_reader *r)
     text_free(&names);
 }
 
+/* A guest whose CPUs are all outside of the lab's could run nowhere. */
+static void check_pins(struct lab_reader *r)
+{
+    const struct lab *lab = r->lab;
+    cpu_set_t of_lab, own;
+
+    if (!lab->host_cpus || units_cpus(lab->host_cpus, r->host->cpus, &of_lab, NULL) < 0)
+        return;
+    for (unsigned i = 0; i < lab->nguests; i++) {
+        const struct lab_guest *g = &lab->guests[i];
+
+        if (!g->c.pin || units_cpus(g->c.pin, r->host->cpus, &own, NULL) < 0)
+            continue;
+        CPU_AND(&own, &own, &of_lab);
+        if (CPU_COUNT(&own) == 0)
+            diags_error(r->diags, g->line, g->column, "`%s` is pinned to CPUs `%s`, none of which the lab has (`%s`): "
+                        "change `pin`, or `host: {cpus: ...}`", g->c.name, g->c.pin, lab->host_cpus);
+    }
+}
+
 /* Networks. */
 
 static void check_nets(struct lab_reader *r)
@@ -485,6 +506,7 @@ void lab_check(struct lab_reader *r)
     check_names(r);
     if (check_depends(r))
         check_cycle(r);
+    check_pins(r);
     check_nets(r);
     check_forwards(r);
     check_macs(r);

@@ -356,6 +356,16 @@ static void depends_must_name_guests_and_have_an_order(void **state)
     assert_string_equal(f->lab->guests[order[3]].c.name, "a");
 }
 
+static void a_pin_must_meet_the_cpus_of_the_lab(void **state)
+{
+    struct fixture *f = *state;
+
+    refused(f, "guests:\n  a: {image: spin, pin: 2-3}\nhost: {cpus: 0-1}\n",
+            "lab.yaml:2:3: `a` is pinned to CPUs `2-3`, none of which the lab has (`0-1`)");
+    assert_non_null(parse(f, "guests:\n  a: {image: spin, pin: 1-3}\nhost: {cpus: 0-1}\n"));
+    assert_non_null(parse(f, "guests:\n  a: {image: spin, pin: 2-3}\n"));
+}
+
 static void networks_are_checked(void **state)
 {
     struct fixture *f = *state;
@@ -573,6 +583,7 @@ int main(void)
         T(kernels_that_cannot_be_used_are_told),
         T(memory_beyond_the_host_is_refused_with_the_arithmetic),
         T(depends_must_name_guests_and_have_an_order),
+        T(a_pin_must_meet_the_cpus_of_the_lab),
         T(networks_are_checked),
         T(a_link_may_begin_with_limits),
         T(forwards_must_name_a_guest_of_their_network_and_a_port_once),
