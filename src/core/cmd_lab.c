@@ -22,7 +22,7 @@ static void tell(struct cmd_run *r)
     if (l->about && !strchr(l->about + strlen(l->about) - 1, '\n'))
         cmd_printf(r, "\n");
     if (l->checks)
-        cmd_note(r, "`lab check` looks whether it is so");
+        cmd_printf(r, "%s`lab check` looks whether it is so.\n", l->about ? "\n" : "");
     cmd_done(r, CMD_DONE);
 }
 

@@ -42,6 +42,7 @@ struct session {
     char *cpus;
     char *socket;
     struct lab_story story;
+    bool story_due; /* it is said when the lab's guests have started: then it is the last thing said */
     uint64_t began_ns, interval_ns;
     unsigned next_id;
     struct guest *guests;

@@ -42,8 +42,7 @@ static void want_start(struct session *s, struct guest *g)
 
 void session_start_lab(struct session *s)
 {
-    if (s->story.about)
-        session_event(s, EV_SESSION, NULL, "%s: `lab` says what to try", s->story.title ? s->story.title : s->name);
+    s->story_due = s->story.about != NULL;
     for (struct guest *g = s->guests; g; g = g->next)
         if (g->c->autostart)
             want_start(s, g);
@@ -139,6 +138,10 @@ void session_advance(struct session *s)
                 starting++;
             }
         }
+    }
+    if (s->story_due && session_settled(s, &starting)) {
+        s->story_due = false;
+        session_event(s, EV_SESSION, NULL, "%s: `lab` says what to try", s->story.title ? s->story.title : s->name);
     }
 }
 

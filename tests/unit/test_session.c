@@ -429,6 +429,7 @@ static void a_lab_says_what_it_is_about_and_checks_itself(void **state)
     assert_int_not_equal(session_guest(told->s, "web")->c->share, 7);
     session_start_lab(told->s);
     rig_idle(told);
+    assert_string_equal(events_get(session_events(told->s), events_last(session_events(told->s)))->text, "T: `lab` says what to try");
     rig_begin_as(told, "lab check", &c); /* who may only look may not by a check, either */
     rig_idle(told);
     assert_int_equal(told->status, CMD_FAILED);
