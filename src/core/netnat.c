@@ -290,6 +290,12 @@ struct netnat *netnat_new(struct netswitch *s, const struct nat_forward *f, unsi
     return NULL;
 }
 
+void netnat_pin(struct netnat *n, const cpu_set_t *set)
+{
+    if (n && n->runs)
+        pthread_setaffinity_np(n->thread, sizeof *set, set);
+}
+
 void netnat_free(struct netnat *n)
 {
     if (!n)

@@ -11,6 +11,8 @@
 
 #include "core/netswitch.h"
 
+#include <sched.h>
+
 struct netnat;
 
 struct nat_forward {
@@ -20,6 +22,7 @@ struct nat_forward {
 };
 
 struct netnat *netnat_new(struct netswitch *s, const struct nat_forward *f, unsigned n, struct err *e);
+void netnat_pin(struct netnat *n, const cpu_set_t *set); /* its thread; NULL is legal */
 void netnat_free(struct netnat *n); /* NULL is legal */
 
 #endif

@@ -286,6 +286,12 @@ struct nettap *nettap_new(struct netswitch *s, const char *name, int fd, struct 
     return NULL;
 }
 
+void nettap_pin(struct nettap *t, const cpu_set_t *set)
+{
+    if (t && t->runs)
+        pthread_setaffinity_np(t->thread, sizeof *set, set);
+}
+
 void nettap_free(struct nettap *t)
 {
     if (!t)

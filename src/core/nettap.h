@@ -12,6 +12,8 @@
 
 #include "core/netswitch.h"
 
+#include <sched.h>
+
 struct lab;
 struct nettap;
 
@@ -22,6 +24,7 @@ int nettap_open_lab(struct lab *lab, struct err *e);
 
 /* Joins `fd` (taken, also on failure) to the network. */
 struct nettap *nettap_new(struct netswitch *s, const char *name, int fd, struct err *e);
+void nettap_pin(struct nettap *t, const cpu_set_t *set); /* its thread; NULL is legal */
 void nettap_free(struct nettap *t); /* NULL is legal */
 
 #endif

@@ -406,6 +406,7 @@ int session_set_cpus(struct session *s, const char *list, struct err *e)
     for (struct guest *g = s->guests; g && rc == 0; g = g->next)
         rc = session_apply_pins(s, g, e);
     if (rc == 0) {
+        session_nets_pin(s, &set);
         free(before);
         return 0;
     }

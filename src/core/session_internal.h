@@ -90,6 +90,7 @@ int session_nets_out(struct session *s, const struct lab *lab, struct err *e);  
 void session_nets_free(struct session *s);                                       /* when none is left */
 void session_nets_macs(struct session *s, struct vm_config *c);                  /* fills in what was not given */
 int session_nets_link(struct session *s, struct guest *g, struct err *e);
+void session_nets_pin(struct session *s, const cpu_set_t *set);
 void session_nets_unlink(struct netport *const link[VM_NICS_MAX]);
 
 /* session_start.c */

@@ -100,6 +100,15 @@ int session_nets_out(struct session *s, const struct lab *lab, struct err *e)
     return rc;
 }
 
+/* What these threads use is the guests' (netport_bill): it is of the lab's CPUs. */
+void session_nets_pin(struct session *s, const cpu_set_t *set)
+{
+    for (unsigned i = 0; i < s->nnets; i++) {
+        netnat_pin(s->nets[i].nat, set);
+        nettap_pin(s->nets[i].tap, set);
+    }
+}
+
 void session_nets_free(struct session *s)
 {
     for (unsigned i = 0; i < s->nnets; i++) {

@@ -73,6 +73,10 @@ for_a="$(charged a)" for_b="$(charged b)"
 echo "# the NAT used $nat us: $for_a for a, $for_b for b"
 [ "$nat" -gt 2000 ] && [ $((for_a + for_b)) -gt $((nat * 8 / 10 - 2000)) ] && [ $((for_a + for_b)) -lt $((nat + 4000)) ] &&
     [ "$for_b" -lt $((for_a / 3 + 2000)) ] && echo "ok net_nat_is_charged_to_who_uses_it" || echo "not ok net_nat_is_charged_to_who_uses_it"
+ctl set host.cpus 0 >/dev/null
+at="$(sed -n 's/^Cpus_allowed_list:\t*//p' $(grep -l '^nat/lan' /proc/$ruche/task/*/comm | sed 's,comm$,status,'))"
+[ "$at" = 0 ] && echo "ok net_nat_runs_on_the_labs_cpus" || echo "not ok net_nat_runs_on_the_labs_cpus: $at"
+ctl set host.cpus "0-$(($(nproc) - 1))" >/dev/null
 ctl resume all >/dev/null
 ctl link a.eth0 capture="$TMPDIR/a.pcap" delay=60ms >/dev/null
 in_guest link_delay_is_seen_by_the_guest b 'ping -c 2 10.0.2.15' 'min/avg/max = 1[2-9][0-9][.]' 20
