@@ -20,7 +20,7 @@
 #include <time.h>
 
 /* Frames are so far apart, but those that answer a key. */
-enum { GAP_NS = 33000000, KEY_GAP_NS = 4000000, MIN_ROWS = 10, MIN_COLS = 40, CTRL_L = 12, CTRL_Z = 26, ESCAPE = 27 };
+enum { GAP_NS = 33000000, KEY_GAP_NS = 4000000, MIN_ROWS = 10, MIN_COLS = 40, CTRL_L = 12, CTRL_Z = 26, ESCAPE = 27, HINT_KEYS = 3 };
 static const uint64_t message_for_ns = 10000000000;
 
 /* What views ask. */
@@ -145,6 +145,14 @@ static void draw_hint(int y, int w)
     }
 }
 
+/* Something went wrong just now: that goes before the hint. */
+static bool is_alarm(const struct event *e)
+{
+    bool bad = e && (e->kind == EV_FAILED || e->kind == EV_DEVICE || (e->kind == EV_STATE && strstr(e->text, "crashed")));
+
+    return bad && clock_ns(CLOCK_REALTIME) < e->real_ns + message_for_ns;
+}
+
 static void draw_message(struct ui *u, int y, int w)
 {
     struct events *ev = session_events(u->session);
@@ -156,7 +164,7 @@ static void draw_message(struct ui *u, int y, int w)
         draw_fmt(y, 1, w - 2, u->message_bad ? ROLE_BAD : ROLE_TEXT, "%s", u->message);
         return;
     }
-    if (u->hint) {
+    if (u->hint && !is_alarm(events_get(ev, last))) {
         draw_hint(y, w);
         return;
     }
@@ -332,9 +340,23 @@ static void on_mouse(struct ui *u, const struct mouse *m)
     }
 }
 
+/* To pick a guest, and to type in one, is what the hint is about: it stays. */
+static bool ends_hint(const struct ui *u, const struct key *k)
+{
+    static const uint32_t moves[] = {KEY_UP, KEY_DOWN, KEY_HOME, KEY_END, KEY_PPAGE, KEY_NPAGE, KEY_MOUSE_SGR};
+
+    if (u->top->ops->raw || (!k->special && (k->code == 'j' || k->code == 'k' || k->code == 'G')))
+        return false;
+    for (unsigned i = 0; k->special && i < sizeof moves / sizeof *moves; i++)
+        if (k->code == moves[i])
+            return false;
+    return true;
+}
+
 static void on_key(struct ui *u, const struct key *k, const struct mouse *m)
 {
-    u->hint = false;
+    if (u->hint && ends_hint(u, k))
+        u->hint--;
     if (k->special && k->code == KEY_MOUSE_SGR) {
         on_mouse(u, m);
     } else if (u->asking) {
@@ -464,7 +486,7 @@ static int begin(struct ui *u, const struct ui_params *p, struct err *e)
 
     if (screen_open(u->loop, p->ascii, e) < 0 || open_sources(u, e) < 0)
         return -1;
-    u->hint = !cmdline_init(u->session);
+    u->hint = cmdline_init(u->session) ? 0 : HINT_KEYS;
     u->table = table_new(u);
     if (!u->table || model_init(&u->model, u->session) < 0)
         return err_set(e, ENOMEM, "out of memory");

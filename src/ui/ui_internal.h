@@ -32,7 +32,7 @@ struct ui {
     struct loop_fd *in, *errors;
     struct loop_timer *draw_timer, *sample_timer;
     uint64_t drawn_ns;
-    bool hint; /* what to do first is shown: until a key is pressed */
+    unsigned hint; /* what to do first is shown: until so many keys did something */
     bool dirty, frozen, mouse, closing, readonly;
     struct view *table;   /* the bottom of the stack */
     struct view *top;     /* who has the focus */
