@@ -156,8 +156,8 @@ class SpinLab(Instance):
         """Sleeps until guests have had `cpu_s` of the processor, `most_s` seconds at most. A busy host gives it
         later, and nothing is told by slices that nobody got."""
         start, before = time.monotonic(), sum(self.kernel())
-        while time.monotonic() - start < most_s and sum(self.kernel()) - before < cpu_s:
-            time.sleep(0.01)
+        while time.monotonic() - start < most_s and (left := cpu_s - sum(self.kernel()) + before) > 0:
+            time.sleep(max(0.01, left / 2 / self.cpus))    # each look takes CPU time from them, on a slow machine much
 
     def measure(self, seconds, most_s=None):
         """What they get in `seconds`, in more (up to `most_s`) if the host gives them less than that."""
