@@ -19,7 +19,7 @@ static void tell(struct cmd_run *r)
         cmd_printf(r, "%s\n", l->title);
     if (l->about)
         cmd_printf(r, "%s%s", l->title ? "\n" : "", l->about);
-    if (l->about && !strchr(l->about + strlen(l->about) - 1, '\n'))
+    if (l->about && *l->about && l->about[strlen(l->about) - 1] != '\n')
         cmd_printf(r, "\n");
     if (l->checks)
         cmd_printf(r, "%s`lab check` looks whether it is so.\n", l->about ? "\n" : "");

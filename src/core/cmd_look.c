@@ -12,7 +12,6 @@
 #include "core/units.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The guests that a command is about: those named, or all. */
@@ -139,16 +138,17 @@ static void info_disks(struct cmd_run *r, const struct guest *g)
 
 static void info_links(struct cmd_run *r, const struct guest *g)
 {
+    char text[UNITS_TEXT];
+
     for (unsigned i = 0; i < g->c->nnics; i++) {
         struct net_stats n;
 
         if (!vm_link(g->vm, i))
             continue;
         netport_stats(vm_link(g->vm, i), &n);
-        cmd_printf(r, "%-15s %s, %02x:%02x:%02x:%02x:%02x:%02x, %s", n.name, n.network, n.mac[0], n.mac[1],
-                   n.mac[2], n.mac[3], n.mac[4], n.mac[5], n.up ? "up" : "down");
+        cmd_printf(r, "%-15s %s, %s, %s", n.name, n.network, units_fmt_mac(text, n.mac), n.up ? "up" : "down");
         if (n.ip)
-            cmd_printf(r, ", %u.%u.%u.%u by DHCP", n.ip >> 24, n.ip >> 16 & 255, n.ip >> 8 & 255, n.ip & 255);
+            cmd_printf(r, ", %s by DHCP", units_fmt_ip(text, n.ip));
         cmd_printf(r, "\n");
     }
 }
@@ -250,7 +250,7 @@ static void disks_json(struct json_out *j, const struct guest *g)
 
 static void links_json(struct json_out *j, const struct guest *g)
 {
-    char text[32];
+    char text[UNITS_TEXT];
 
     jout_begin(j, "nets", '[');
     for (unsigned i = 0; i < g->c->nnics; i++) {
@@ -262,10 +262,8 @@ static void links_json(struct json_out *j, const struct guest *g)
         jout_begin(j, NULL, '{');
         jout_str(j, "name", n.name);
         jout_str(j, "network", n.network);
-        snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", n.mac[0], n.mac[1], n.mac[2], n.mac[3], n.mac[4], n.mac[5]);
-        jout_str(j, "mac", text);
-        snprintf(text, sizeof text, "%u.%u.%u.%u", n.ip >> 24, n.ip >> 16 & 255, n.ip >> 8 & 255, n.ip & 255);
-        jout_str(j, "ip", n.ip ? text : NULL);
+        jout_str(j, "mac", units_fmt_mac(text, n.mac));
+        jout_str(j, "ip", n.ip ? units_fmt_ip(text, n.ip) : NULL);
         jout_bool(j, "up", n.up);
         jout_end(j, '}');
     }

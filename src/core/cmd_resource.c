@@ -171,7 +171,7 @@ void exec_mem(struct cmd_run *r)
 
 static const char *get_interval(struct session *s, char out[SETTING_TEXT])
 {
-    snprintf(out, 64, "%g", (double)session_interval_ns(s) / 1e9);
+    snprintf(out, SETTING_TEXT, "%g", (double)session_interval_ns(s) / 1e9);
     return out;
 }
 
@@ -206,9 +206,9 @@ static int set_overcommit(struct session *s, const char *v, struct err *e)
 static const char *get_cpus(struct session *s, char out[SETTING_TEXT])
 {
     if (session_cpus(s))
-        snprintf(out, 64, "%s", session_cpus(s));
+        snprintf(out, SETTING_TEXT, "%s", session_cpus(s));
     else
-        snprintf(out, 64, "0-%u", session_host(s)->cpus - 1);
+        snprintf(out, SETTING_TEXT, "0-%u", session_host(s)->cpus - 1);
     return out;
 }
 

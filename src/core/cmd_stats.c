@@ -150,18 +150,16 @@ static void json_disks(struct json_out *j, const struct vm_stats *st)
 
 static void json_nets(struct json_out *j, const struct vm_stats *st)
 {
-    char mac[18];
+    char mac[UNITS_TEXT];
 
     jout_begin(j, "nets", '[');
     for (unsigned i = 0; i < st->nnets; i++) {
         const struct net_stats *n = &st->nets[i];
 
-        snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3],
-                 n->mac[4], n->mac[5]);
         jout_begin(j, NULL, '{');
         jout_str(j, "name", n->name);
         jout_str(j, "network", n->network);
-        jout_str(j, "mac", mac);
+        jout_str(j, "mac", units_fmt_mac(mac, n->mac));
         jout_bool(j, "up", n->up);
         jout_u64(j, "rx_bytes", n->rx_bytes);
         jout_u64(j, "tx_bytes", n->tx_bytes);

@@ -5,6 +5,7 @@
 #include "core/governor.h"
 
 #include "core/clock.h"
+#include "core/futex.h"
 #include "core/idle_watch.h"
 #include "core/sandbox.h"
 #include "core/sched.h"
@@ -13,8 +14,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -271,7 +270,9 @@ static bool may_change_unseen(const struct gov_guest *a, enum sched_now was)
 
 static bool has_changed(struct gov_guest *a, enum sched_now was)
 {
-    for (unsigned i = 0; i < a->s.ncpus && may_change_unseen(a, was); i++)
+    if (!may_change_unseen(a, was))
+        return false;
+    for (unsigned i = 0; i < a->s.ncpus; i++)
         if (a->s.cpu[i].now == was && a->ops->now(a->vm, i) != was)
             return true;
     return false;
@@ -283,7 +284,9 @@ static void watch_unseen(struct governor *g)
     g->peeks = false;
     for (struct gov_guest *a = g->guests; a; a = a->next) {
         g->peeks |= may_change_unseen(a, NOW_ASLEEP);
-        for (unsigned c = 0; c < g->cpus && may_change_unseen(a, NOW_AWAKE); c++)
+        if (!may_change_unseen(a, NOW_AWAKE))
+            continue;
+        for (unsigned c = 0; c < g->cpus; c++)
             if (CPU_ISSET(c, &a->cpus))
                 idle_watch_arm(g->watch[c]);
     }
@@ -374,7 +377,7 @@ static bool wait_poke(struct governor *g, uint32_t value, uint64_t ns)
 static void poke(struct governor *g, uint32_t bit)
 {
     if (!(atomic_fetch_or(&g->poked, bit) & bit))
-        syscall(SYS_futex, &g->poked, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        futex_wake(&g->poked);
 }
 
 /* An idle CPU is news if one of ours has left it. */

@@ -4,17 +4,15 @@
  */
 #include "core/idle_watch.h"
 
+#include "core/futex.h"
 #include "core/sandbox.h"
 #include "core/thread.h"
 
-#include <linux/futex.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum { ASLEEP, ARMED, ENDS, STACK_BYTES = 128 << 10 };
 
@@ -29,7 +27,7 @@ struct idle_watch {
 static void change(struct idle_watch *w, uint32_t state)
 {
     if (atomic_exchange(&w->state, state) != state)
-        syscall(SYS_futex, &w->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        futex_wake(&w->state);
 }
 
 static int take_place(unsigned cpu)
@@ -54,7 +52,7 @@ static void *watch(void *arg)
         if (placed && atomic_compare_exchange_strong(&w->state, &armed, ASLEEP))
             w->idle(w->arg);
         else if (armed != ENDS)
-            syscall(SYS_futex, &w->state, FUTEX_WAIT_PRIVATE, armed, NULL, NULL, 0);
+            futex_wait(&w->state, armed);
     }
     return NULL;
 }

@@ -212,9 +212,8 @@ out:
 /* `labs/shares` is labs/shares/lab.yaml, or labs/shares.yaml. */
 static char *lab_file(const char *path)
 {
-    struct stat st;
-
     char *with = NULL;
+    struct stat st;
 
     if (stat(path, &st) == 0)
         return S_ISDIR(st.st_mode) ? lab_join(path, "lab.yaml") : strdup(path);

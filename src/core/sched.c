@@ -180,10 +180,15 @@ static void account(struct sched_vm *const *vm, unsigned n, bool contended)
             vm[k]->credit -= owed * vm[k]->entitlement / rates;
 }
 
+static double cap_slice(const struct sched_vm *v)
+{
+    return fmax(STEP_MIN, least(CAP_SLICE, v->cap * 0.020));
+}
+
 /* The bucket: full at CAP_SLICE, runs until empty, waits until half full. */
 static void apply_cap(struct sched_vm *v, double dt)
 {
-    double slice = fmax(STEP_MIN, least(CAP_SLICE, v->cap * 0.020));
+    double slice = cap_slice(v);
 
     if (v->cap <= 0) {
         v->capped = false;
@@ -202,7 +207,7 @@ static void apply_cap(struct sched_vm *v, double dt)
 /* When its cap has to be looked at again. */
 static double cap_step(const struct sched_vm *v)
 {
-    double slice = fmax(STEP_MIN, least(CAP_SLICE, v->cap * 0.020));
+    double slice = cap_slice(v);
 
     if (v->cap <= 0 || v->paused)
         return QUIET_STEP;

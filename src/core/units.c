@@ -283,3 +283,15 @@ const char *units_fmt_age(char out[UNITS_TEXT], uint64_t ns)
         snprintf(out, UNITS_TEXT, "%llud%02lluh", s / 86400, s / 3600 % 24);
     return out;
 }
+
+const char *units_fmt_mac(char out[UNITS_TEXT], const uint8_t mac[6])
+{
+    snprintf(out, UNITS_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    return out;
+}
+
+const char *units_fmt_ip(char out[UNITS_TEXT], uint32_t ip)
+{
+    snprintf(out, UNITS_TEXT, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
+    return out;
+}

@@ -47,5 +47,9 @@ const char *units_fmt_count(char out[UNITS_TEXT], double n);
 const char *units_fmt_ns(char out[UNITS_TEXT], uint64_t ns);
 /* "12s", "3m05s", "2h11m", "3d04h" */
 const char *units_fmt_age(char out[UNITS_TEXT], uint64_t ns);
+/* "52:54:00:12:34:56" */
+const char *units_fmt_mac(char out[UNITS_TEXT], const uint8_t mac[6]);
+/* "10.0.2.15", of host order */
+const char *units_fmt_ip(char out[UNITS_TEXT], uint32_t ip);
 
 #endif

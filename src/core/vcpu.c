@@ -9,6 +9,7 @@
  */
 #include "core/clock.h"
 #include "core/every_exit.h"
+#include "core/futex.h"
 #include "core/sandbox.h"
 #include "core/slice.h"
 #include "core/thread.h"
@@ -16,8 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/rseq.h>
@@ -29,17 +28,6 @@ enum {
     VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32,
     NAP_COUNTS_NS = 5000000, /* the most of one nap of vm_wait_parked that counts as waiting */
 };
-
-/* Of a word of 32 bits. */
-static void futex_wait(void *word, uint32_t value)
-{
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-}
-
-static void futex_wake(void *word)
-{
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
 
 void thread_tell_tid(_Atomic int *tid)
 {

@@ -198,6 +198,6 @@ bool vm_rebuilding(const struct vm *vm); /* main: the machine's parts must not b
 void vm_stats_restart(struct vm *vm); /* main: threads are new, raw readings begin at 0 */
 uint64_t vcpu_read_delay_ns(const struct vcpu *v, bool *known);
 uint64_t vm_device_threads_cpu_ns(const struct vm *vm);
-uint64_t vm_network_cpu_ns(const struct vm *vm); /* of NAT and TAP threads, for this guest; never falls */
+uint64_t vm_io_cpu_ns(const struct vm *vm); /* of all its threads that are there but vCPUs, and of NAT and TAP threads for it */
 
 #endif

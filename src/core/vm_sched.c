@@ -5,7 +5,6 @@
 #include "core/vm_internal.h"
 
 #include "core/clock.h"
-#include "core/netswitch.h"
 #include "core/slice.h"
 
 #include <errno.h>
@@ -73,13 +72,7 @@ static int64_t wait_ns(void *opaque, unsigned cpu, bool first)
 
 static uint64_t io_ns(void *opaque)
 {
-    struct vm *vm = opaque;
-    clockid_t id;
-    uint64_t ns = vm_device_threads_cpu_ns(vm) + vm_network_cpu_ns(vm);
-
-    if (vm->io_live && pthread_getcpuclockid(vm->io_thread, &id) == 0)
-        ns += clock_ns(id);
-    return ns;
+    return vm_io_cpu_ns(opaque);
 }
 
 static void hold(void *opaque, unsigned cpu, enum gov_hold how)

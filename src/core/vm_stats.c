@@ -55,13 +55,19 @@ uint64_t vm_device_threads_cpu_ns(const struct vm *vm)
     return ns;
 }
 
-uint64_t vm_network_cpu_ns(const struct vm *vm)
+/* Of NAT and TAP threads, for this guest; never falls. */
+static uint64_t network_cpu_ns(const struct vm *vm)
 {
     uint64_t ns = 0;
 
     for (unsigned i = 0; i < VM_NICS_MAX; i++)
         ns += vm->link[i] ? netport_served_ns(vm->link[i]) : 0;
     return ns;
+}
+
+uint64_t vm_io_cpu_ns(const struct vm *vm)
+{
+    return (vm->io_live ? thread_cpu_ns(vm->io_thread) : 0) + vm_device_threads_cpu_ns(vm) + network_cpu_ns(vm);
 }
 
 /* What only the engine knows: KVM's halt polling time, the software CPU's instructions. */
@@ -173,10 +179,9 @@ static void sample_down(struct vm *vm)
 static void sample_up(struct vm *vm, uint64_t now, double seconds)
 {
     struct vm_stats *s = vm->stats;
-    uint64_t io = thread_cpu_ns(vm->io_thread) + vm_device_threads_cpu_ns(vm);
     uint64_t cpu_before = s->cpu_ns, exits_before = s->exits;
 
-    s->io_cpu_ns = vm->io_cpu_base_ns + io + vm_network_cpu_ns(vm);
+    s->io_cpu_ns = vm->io_cpu_base_ns + vm_io_cpu_ns(vm);
     s->cpu_ns = s->io_cpu_ns;
     s->exits = 0;
     s->mips = vm->nvcpus ? 0 : -1;

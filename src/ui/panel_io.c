@@ -143,11 +143,11 @@ static int net_limits(int y, int x, int end, const struct net_stats *n)
 
 static void net_totals(int y, struct area a, const struct net_stats *n)
 {
-    char rx[UNITS_TEXT], tx[UNITS_TEXT], drops[UNITS_TEXT];
+    char rx[UNITS_TEXT], tx[UNITS_TEXT], drops[UNITS_TEXT], ip[UNITS_TEXT];
     int x = a.x + 3, end = a.x + a.w - 1;
 
     if (n->ip)
-        x += draw_fmt(y, x, end - x, ROLE_DIM, "%u.%u.%u.%u", n->ip >> 24, n->ip >> 16 & 255, n->ip >> 8 & 255, n->ip & 255) + 2;
+        x += draw_text(y, x, end - x, ROLE_DIM, units_fmt_ip(ip, n->ip)) + 2;
     x += net_limits(y, x, end, n);
     draw_fmt(y, x, end - x, ROLE_DIM, "%s in, %s out, %s dropped", units_fmt_size(rx, n->rx_bytes),
              units_fmt_size(tx, n->tx_bytes), units_fmt_count(drops, (double)(n->rx_drops + n->tx_drops)));
