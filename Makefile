@@ -42,7 +42,7 @@ FUZZSRC := $(CORE) $(DEVICES) $(wildcard src/ui/guard.c src/ui/emu*.c)
 
 all: $(BIN) tiny ## build ./ruche and the tiny guests
 
-$(BIN): $(V)/src/main.o $(V)/libruche.a
+$(BIN): $(V)/src/main.o $(SOFT_COPIES) $(V)/libruche.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 $(V)/libruche.a: $(LIBOBJ)

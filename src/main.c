@@ -47,7 +47,11 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* Best first. */
-static const struct accel_ops *const engines[] = {&accel_kvm, &accel_soft, NULL};
+static const struct accel_ops *const engines[] = {
+    &accel_kvm,    &accel_soft,   &accel_soft_1, &accel_soft_2, &accel_soft_3,
+    &accel_soft_4, &accel_soft_5, &accel_soft_6, &accel_soft_7, NULL,
+};
+_Static_assert(sizeof engines / sizeof engines[0] <= SESSION_ENGINES_MAX, "a session takes them all");
 
 struct app {
     struct options o;

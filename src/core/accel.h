@@ -165,5 +165,8 @@ struct accel_ops {
 
 extern const struct accel_ops accel_kvm;
 extern const struct accel_ops accel_soft;
+/* The same engine, its code at another address (x86.mk). */
+extern const struct accel_ops accel_soft_1, accel_soft_2, accel_soft_3, accel_soft_4, accel_soft_5,
+    accel_soft_6, accel_soft_7;
 
 #endif

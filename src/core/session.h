@@ -23,10 +23,12 @@ struct conlog;
 struct cmd_run;
 struct watcher;
 
-enum { SESSION_ENGINES_MAX = 4 };
+enum { SESSION_ENGINES_MAX = 12 };
 
 struct session_params {
-    const struct accel_ops *engines[SESSION_ENGINES_MAX]; /* best first, NULL at the end */
+    /* Best first, NULL at the end. Those of one name are one engine, whose code is there several
+     * times: its guests are spread over them. */
+    const struct accel_ops *engines[SESSION_ENGINES_MAX];
     const char *accel;                                    /* "auto" or the name of one */
     const struct board_ops *board;
     const char *name;         /* of the instance; NULL: the lab's */

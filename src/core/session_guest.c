@@ -159,6 +159,20 @@ static int check_new(struct session *s, const struct lab_guest *spec, struct err
     return check_disks(s, &spec->c, e);
 }
 
+/* That copy of the engine's code which the fewest guests run on. */
+static const struct accel_ops *least_used(const struct session *s)
+{
+    unsigned best = 0, users[SESSION_ENGINES_MAX] = {0};
+
+    for (const struct guest *g = s->guests; g; g = g->next)
+        for (unsigned i = 0; i < s->ncopies; i++)
+            users[i] += vm_accel(g->vm) == s->copies[i];
+    for (unsigned i = 1; i < s->ncopies; i++)
+        if (users[i] < users[best])
+            best = i;
+    return s->copies[best];
+}
+
 struct guest *session_add(struct session *s, const struct lab_guest *spec, struct err *e)
 {
     struct vm_listener listener = {.event = on_vm_event};
@@ -175,7 +189,7 @@ struct guest *session_add(struct session *s, const struct lab_guest *spec, struc
     g->id = s->next_id++;
     listener.opaque = g;
     session_nets_macs(s, g->c);
-    g->vm = vm_new(g->c, s->engine, s->board, s->loop, &listener, e);
+    g->vm = vm_new(g->c, least_used(s), s->board, s->loop, &listener, e);
     if (!g->vm || session_nets_link(s, g, e) < 0)
         goto fail;
     if (vm_govern(g->vm, s->governor) < 0) {

@@ -7,8 +7,9 @@ usage: scripts/bench isolation [--accel soft|kvm] [--seconds S] [ANTAGONIST]...
 Two victims, one after the other, for S (3) seconds of the processor each:
   busy   spin, which wants the whole CPU. `part` is what it had of the CPU time that both got (by the
          kernel), `got/ent.` its CPU time against what Ruche says it was entitled to, `work` its loops
-         per CPU second against those it does alone (1.00: no hidden cost), `through` the product of
-         both, its throughput against its entitlement (promised: 0.95)
+         per CPU second against those that it does while the antagonist is paused, in turns (1.00: no
+         hidden cost), `through` the product of both, its throughput against its entitlement
+         (promised: 0.95)
   tick   spin that is busy for 1 ms in 10: how late its timer woke it, the median of the seconds' 99th
          percentiles and the worst, in ms
 On a host that is busy with other things the times say nothing; the ratios do.
@@ -26,6 +27,7 @@ sys.path.insert(0, os.path.join(TREE, "tests/lib"))
 from spinlab import SpinLab, guest, minus, parts  # noqa: E402
 
 PROMISED = 0.95
+TURNS = 3         # beside the antagonist and without it
 LAN = "networks: {lan: {nat: true}}\n"
 UDP = "while :; do dd if=/dev/zero bs=1400 count=20000 2>/dev/null | nc -u -w 1 %s 9; done"
 
@@ -76,17 +78,43 @@ def lab(victim, antagonist, options):
     return i
 
 
-def busy(antagonist, options):
-    """Of the victim: part, got against its entitlement, loops per CPU second."""
-    with lab(guest(append="rate=1"), antagonist, options) as i:
-        first, got, entitled = i.read(), 0.0, 0.0
-        end = time.monotonic() + 20 * options.seconds
-        while sum(minus(i.kernel(), first[2])) < options.seconds and time.monotonic() < end:
+class Meters:
+    """Of a victim over some time: `kernel` the CPU seconds of each guest, the victim's `loops`, sums
+    of what it `got` and was `entitled` to."""
+
+    def __init__(self):
+        self.kernel, self.loops, self.got, self.entitled = [0.0, 0.0], 0, 0.0, 0.0
+
+    def run(self, i, cpu_s):
+        """Adds what is seen until the guests have had cpu_s seconds of the processor."""
+        last = first = i.read()
+        end = time.monotonic() + 20 * cpu_s
+        while sum(minus(last[2], first[2])) < cpu_s and time.monotonic() < end:
             last = i.read()
             cpu = i.stats()["g0"]["cpu"]
-            got, entitled = got + cpu["got"], entitled + cpu["entitlement"]
-        kernel, work = minus(last[2], first[2]), minus(last[1], first[1])
-    return parts(kernel)[0], got / entitled, work[0] / kernel[0]
+            self.got, self.entitled = self.got + cpu["got"], self.entitled + cpu["entitlement"]
+        self.kernel = [sum(both) for both in zip(self.kernel, minus(last[2], first[2]))]
+        self.loops += minus(last[1], first[1])[0]
+
+    def rate(self):
+        return self.loops / self.kernel[0]
+
+
+def busy(antagonist, options):
+    """Of the victim: part, got against its entitlement, loops per CPU second against those alone."""
+    beside, alone = Meters(), Meters()
+    with lab(guest(append="rate=1"), antagonist, options) as i:
+        for _ in range(TURNS):
+            beside.run(i, options.seconds / TURNS)
+            if antagonist:
+                i.ask("pause", "g1")
+                i.read()        # a sample ends
+            alone.run(i, options.seconds / 2 / TURNS)
+            if antagonist:
+                i.ask("resume", "g1")
+                i.until_used(0.1, 20)
+                i.read()
+    return parts(beside.kernel)[0], beside.got / beside.entitled, beside.rate() / alone.rate()
 
 
 def tick(antagonist, options):
@@ -105,9 +133,7 @@ def tick(antagonist, options):
 
 def row(name, options, alone):
     """True if what is promised held."""
-    part, ratio, rate = busy(ANTAGONISTS[name], options)
-    alone.setdefault("rate", rate)
-    work = rate / alone["rate"]
+    part, ratio, work = busy(ANTAGONISTS[name], options)
     late, worst = tick(ANTAGONISTS[name], options)
     alone.setdefault("late", late)
     good = ratio * work >= PROMISED
