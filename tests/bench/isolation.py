@@ -32,7 +32,7 @@ LAN = "networks: {lan: {nat: true}}\n"
 UDP = "while :; do dd if=/dev/zero bs=1400 count=20000 2>/dev/null | nc -u -w 1 %s 9; done"
 
 
-def tiny(image, append, memory="16M"):
+def tiny(image, append, memory="17M"):     # not the victim's, so that work() tells them apart
     return {**guest(), "image": image, "append": append, "memory": memory}, None
 
 
@@ -71,6 +71,7 @@ def lab(victim, antagonist, options):
             i.ask("send", "g1", f"({command}) &\\n")
         i.until(lambda: all(vm["state"] == "running" for vm in i.stats().values()), 60, "both run")
         i.until_used(0.5, 20)
+        i.until(lambda: i.work()[0], 20, "the victim works")
         i.read()        # a sample ends: what is averaged from now on is of now
     except BaseException:
         i.close()

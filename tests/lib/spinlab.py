@@ -74,7 +74,7 @@ class SpinLab(Instance):
     def __init__(self, guests, cpus=1, accel=None, sched="auto", more=""):
         self.guests, self.cpus = guests, cpus
         self.names = [f"g{i}" for i in range(len(guests))]
-        self.pages = None
+        self.pages, self.memory = {}, None
         text = f'name: division\nhost: {{cpus: "0-{cpus - 1}", sched: {sched}}}\n{more}guests:\n'
         for i, (name, g) in enumerate(zip(self.names, guests)):
             keys = ", ".join(f"{k}: {json.dumps(v)}" for k, v in {"memory": f"{16 + i}M", **g}.items() if k != "wants")
@@ -125,9 +125,10 @@ class SpinLab(Instance):
 
     def work(self):
         """Units of work that each guest has done, read from its memory while it runs; other images do none."""
-        if self.pages is None:
+        if self.memory is None:
             self.memory = os.open(f"/proc/{self.process.pid}/mem", os.O_RDONLY)
-            self.find_pages()
+        if any(g["image"] == "spin" and i not in self.pages for i, g in enumerate(self.guests)):
+            self.find_pages()   # a guest has its page only some time after its start
         done = []
         for i, g in enumerate(self.guests):
             page = self.peek(self.pages[i] + COUNTERS, 64 * g["vcpus"]) if i in self.pages else b""
@@ -135,7 +136,7 @@ class SpinLab(Instance):
         return done
 
     def close(self):
-        if self.pages is not None:
+        if self.memory is not None:
             os.close(self.memory)
         super().close()
 
