@@ -47,11 +47,9 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* Best first. */
-static const struct accel_ops *const engines[] = {
-    &accel_kvm,    &accel_soft,   &accel_soft_1, &accel_soft_2, &accel_soft_3,
-    &accel_soft_4, &accel_soft_5, &accel_soft_6, &accel_soft_7, NULL,
-};
-_Static_assert(sizeof engines / sizeof engines[0] <= SESSION_ENGINES_MAX, "a session takes them all");
+static const struct accel_ops *const engines[] = {&accel_kvm, &accel_soft, NULL};
+static const struct accel_ops *const copies[] = {&accel_soft_1, &accel_soft_2, &accel_soft_3, &accel_soft_4,
+                                                 &accel_soft_5, &accel_soft_6, &accel_soft_7, NULL};
 
 struct app {
     struct options o;
@@ -367,6 +365,7 @@ static int make_session(struct app *a, struct err *e)
         return complain(e, EXIT_FAILED);
     }
     memcpy(p.engines, engines, sizeof engines);
+    p.copies = copies;
     p.lab = lab;
     a->session = session_new(&p, e);
     lab_free(lab);

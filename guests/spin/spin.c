@@ -10,7 +10,7 @@
  */
 #include "tiny.h"
 
-enum { CHUNK = 50, TABLE = 256 };
+enum { CHUNK = 50 };
 
 static struct {
     u64 rate_s, run_s, duty_pct, period, sleepy, guard, phase, next_ns;
@@ -81,13 +81,12 @@ static __attribute__((noinline)) u64 mix(u64 v[4], u64 m)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static void work(u64 v[4], u32 table[TABLE])
+static void work(u64 v[4], u32 table[CHUNK])
 {
     for (unsigned n = 0; n < CHUNK; n++) {
         u64 x = mix(v, n);
-        u32 *at = &table[n % TABLE];
 
-        *at = n % 8 ? *at + (u32)x : (u32)(x * 0x9E3779B1u >> 16);
+        table[n] = n % 8 ? table[n] + (u32)x : (u32)(x * 0x9E3779B1u >> 16);
     }
 }
 
@@ -145,7 +144,7 @@ static void spin(void *arg)
     unsigned index = this_cpu()->index;
     struct progress_cpu *p = &progress.cpu[index];
     u64 start = progress.start_tsc, now, v[4] = {1, 2, 3, 4};
-    u32 table[TABLE] = {0};
+    u32 table[CHUNK] = {0};
 
     (void)arg;
     sti();

@@ -108,9 +108,6 @@ static void check_engines(struct doctor *d)
     struct err e;
 
     for (unsigned i = 0; d->engines[i]; i++) {
-        if (i && strcmp(d->engines[i]->name, d->engines[i - 1]->name) == 0)
-            continue; /* its code once more */
-
         bool kvm = strcmp(d->engines[i]->name, "kvm") == 0;
 
         if (d->engines[i]->probe(&e) == 0) {

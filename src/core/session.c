@@ -29,19 +29,6 @@ static void output_done(void *opaque, int status)
     (void)status;
 }
 
-static bool is_a_copy(const struct session_params *p, unsigned i)
-{
-    return i && strcmp(p->engines[i]->name, p->engines[i - 1]->name) == 0;
-}
-
-static void take_engine(struct session *s, const struct session_params *p, unsigned i)
-{
-    s->engine = p->engines[i];
-    do
-        s->copies[s->ncopies++] = p->engines[i++];
-    while (i < SESSION_ENGINES_MAX && p->engines[i] && is_a_copy(p, i));
-}
-
 /* The engine asked for, or the first that works; then `note` says why not the best. */
 static int choose_engine(struct session *s, const struct session_params *p, struct err *e)
 {
@@ -54,13 +41,12 @@ static int choose_engine(struct session *s, const struct session_params *p, stru
     for (unsigned i = 0; i < SESSION_ENGINES_MAX && p->engines[i]; i++) {
         const struct accel_ops *a = p->engines[i];
 
-        if (is_a_copy(p, i))
-            continue;
         n += (size_t)snprintf(known + n, n < sizeof known ? sizeof known - n : 0, ", %s", a->name);
         if (!any && strcmp(accel, a->name) != 0)
             continue;
         if (a->probe(&why) == 0) {
-            take_engine(s, p, i);
+            s->engine = a;
+            s->copies = p->copies;
             return 0;
         }
         if (!any)

@@ -23,12 +23,12 @@ struct conlog;
 struct cmd_run;
 struct watcher;
 
-enum { SESSION_ENGINES_MAX = 12 };
+enum { SESSION_ENGINES_MAX = 4 };
 
 struct session_params {
-    /* Best first, NULL at the end. Those of one name are one engine, whose code is there several
-     * times: its guests are spread over them. */
-    const struct accel_ops *engines[SESSION_ENGINES_MAX];
+    const struct accel_ops *engines[SESSION_ENGINES_MAX]; /* best first, NULL at the end */
+    const struct accel_ops *const *copies; /* engines' code once more, over which guests are spread;
+                                            * NULL at the end, or NULL */
     const char *accel;                                    /* "auto" or the name of one */
     const struct board_ops *board;
     const char *name;         /* of the instance; NULL: the lab's */

@@ -159,18 +159,24 @@ static int check_new(struct session *s, const struct lab_guest *spec, struct err
     return check_disks(s, &spec->c, e);
 }
 
-/* That copy of the engine's code which the fewest guests run on. */
-static const struct accel_ops *least_used(const struct session *s)
+static unsigned users(const struct session *s, const struct accel_ops *code)
 {
-    unsigned best = 0, users[SESSION_ENGINES_MAX] = {0};
+    unsigned n = 0;
 
     for (const struct guest *g = s->guests; g; g = g->next)
-        for (unsigned i = 0; i < s->ncopies; i++)
-            users[i] += vm_accel(g->vm) == s->copies[i];
-    for (unsigned i = 1; i < s->ncopies; i++)
-        if (users[i] < users[best])
-            best = i;
-    return s->copies[best];
+        n += vm_accel(g->vm) == code;
+    return n;
+}
+
+/* The engine, or that copy of its code which fewer guests run on. */
+static const struct accel_ops *least_used(const struct session *s)
+{
+    const struct accel_ops *best = s->engine;
+
+    for (const struct accel_ops *const *c = s->copies; c && *c; c++)
+        if (strcmp((*c)->name, best->name) == 0 && users(s, *c) < users(s, best))
+            best = *c;
+    return best;
 }
 
 struct guest *session_add(struct session *s, const struct lab_guest *spec, struct err *e)

@@ -34,8 +34,7 @@ struct session {
     struct loop *loop;
     char name[VM_NAME_MAX + 1];
     const struct accel_ops *engine;
-    const struct accel_ops *copies[SESSION_ENGINES_MAX]; /* of its code; it is the first */
-    unsigned ncopies;
+    const struct accel_ops *const *copies;
     char engine_note[600];
     const struct board_ops *board;
     struct lab_host host;
