@@ -4,6 +4,7 @@
  * pages. What a share of a processor is worth can be read from its counters alone.
  *
  * Options: rate=S (seconds between lines, 5; 0 none)  quiet  run=S (then power off; end=exit|halt)
+ *   steady (a loop takes as long whatever a core's caches and branch predictors hold: one long instruction)
  *   cpus=N (all)  duty=PCT period=MS (busy PCT of each period, 10 ms, then HLT)
  *   sleepy=MS guard=US phase=US sweep (adversary: asleep around each tick of MS, busy otherwise)
  *   late (how late it woke from its rests since the line before: median, 99th percentile, worst)
@@ -14,7 +15,7 @@ enum { CHUNK = 50 };
 
 static struct {
     u64 rate_s, run_s, duty_pct, period, sleepy, guard, phase, next_ns;
-    bool quiet, sweep, late;
+    bool quiet, sweep, late, steady;
     unsigned ncpus;
 } cfg;
 
@@ -90,6 +91,15 @@ static void work(u64 v[4], u32 table[CHUNK])
     }
 }
 
+static void steady_work(void)
+{
+    static const u8 zeros[1024];
+    const u8 *at = zeros;
+    u64 n = sizeof(zeros);
+
+    asm volatile("repne scasb" : "+D"(at), "+c"(n) : "a"(1) : "memory", "cc");
+}
+
 static void rest(struct progress_cpu *p, u64 until)
 {
     u64 start = rdtsc();
@@ -149,7 +159,10 @@ static void spin(void *arg)
     (void)arg;
     sti();
     while (!stop) {
-        work(v, table);
+        if (cfg.steady)
+            steady_work();
+        else
+            work(v, table);
         now = rdtsc();
         p->done += CHUNK;
         p->tsc = now;
@@ -172,6 +185,7 @@ static void configure(void)
     cfg.quiet = opt_flag("quiet");
     cfg.sweep = opt_flag("sweep");
     cfg.late = opt_flag("late");
+    cfg.steady = opt_flag("steady");
     if (!cfg.period)
         cfg.period = 1;
     cfg.ncpus = (unsigned)opt_u64("cpus", CPUS_MAX);

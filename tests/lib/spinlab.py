@@ -18,7 +18,7 @@ EACH_CASE_S = 60                            # until guests run and nothing of th
 def guest(share=100, vcpus=1, append="", **keys):
     """`wants` is what it could use, in CPUs."""
     return {"image": "spin", "share": share, "vcpus": vcpus, "wants": float(vcpus),
-            "append": f"rate=0 quiet {append}".strip(), **keys}
+            "append": f"rate=0 quiet steady {append}".strip(), **keys}
 
 
 def part_time(share, percent):
