@@ -40,6 +40,7 @@ struct gov_guest {
     bool live;
     cpu_set_t cpus; /* of all its vCPUs */
     bool unseen; /* nobody tells when it halts or wakes */
+    bool paced;  /* its timers may not take the CPU from others as often as they like */
     _Atomic bool stirs; /* it matters when it halts or wakes; partner: governor_stir */
     struct sched_domain domain; /* used if it is the first of its domain */
     struct gov_guest *root;     /* that one */
@@ -48,6 +49,7 @@ struct gov_guest {
     struct reading {
         uint64_t cpu_ns;
         int64_t wait_ns;
+        uint32_t naps;
         enum gov_hold told;
         bool wait_read;
         bool busy;     /* it has the slices of those that never halt */
@@ -142,8 +144,11 @@ static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
 {
     struct reading *r = &a->reading[i];
     struct sched_cpu *c = &a->s.cpu[i];
+    uint32_t naps = a->ops->naps(a->vm, i);
     bool awake;
 
+    c->naps = naps - r->naps;
+    r->naps = naps;
     c->used = seconds_since(&r->cpu_ns, a->ops->cpu_ns(a->vm, i));
     c->waited = 0;
     awake = !a->s.paused && (c->used > 0.02 * dt || c->demand > 0.02);
@@ -241,6 +246,16 @@ static void set_slices(const struct governor *g, struct gov_guest *a)
     }
 }
 
+/* Each time that a timer wakes somebody costs who runs there some us, whatever it may be entitled to. */
+static void set_pace(struct gov_guest *a)
+{
+    bool paced = a->root->domain.contended;
+
+    if (paced != a->paced)
+        a->ops->pace(a->vm, paced);
+    a->paced = paced;
+}
+
 static void note(struct gov_guest *a, double dt)
 {
     a->seconds += dt;
@@ -253,7 +268,7 @@ static bool may_stir(const struct gov_guest *a)
     bool any = false;
 
     for (unsigned i = 0; i < a->s.ncpus; i++)
-        any |= a->s.cpu[i].demand >= SCHED_LIGHT;
+        any |= a->s.cpu[i].demand >= SCHED_LIGHT && !sched_is_brief(&a->s.cpu[i]);
     return any && a->gov->enforce && a->root->domain.contended;
 }
 
@@ -352,6 +367,7 @@ static double tick(struct governor *g)
         note(a, dt);
         a->stirs = may_stir(a);
         set_slices(g, a);
+        set_pace(a);
         for (unsigned i = 0; i < a->s.ncpus && !g->enforce; i++)
             a->s.cpu[i].hold = false;
     }
@@ -583,13 +599,14 @@ static void forget(struct gov_guest *a)
 {
     a->io_ns = a->ops->io_ns(a->vm);
     a->s.credit = a->s.tokens = a->s.io_demand = 0;
-    a->s.capped = a->s.bound = a->s.paused = false;
+    a->s.capped = a->s.bound = a->s.paused = a->paced = false;
     a->unseen = !a->ops->tells(a->vm);
     memset(a->s.cpu, 0, a->s.ncpus * sizeof *a->s.cpu);
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         a->s.cpu[i].demand = 1;
         a->reading[i] = (struct reading){
-            .cpu_ns = a->ops->cpu_ns(a->vm, i), .told = GOV_RUN, .may = a->reading[i].may, .to = -1};
+            .cpu_ns = a->ops->cpu_ns(a->vm, i), .naps = a->ops->naps(a->vm, i), .told = GOV_RUN,
+            .may = a->reading[i].may, .to = -1};
     }
 }
 

@@ -35,10 +35,12 @@ struct gov_ops {
     uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
     void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
     enum sched_now (*now)(void *vm, unsigned cpu);
+    uint32_t (*naps)(void *vm, unsigned cpu); /* how often it was seen to go to sleep, modulo 2^32 */
     bool (*tells)(void *vm); /* it calls governor_stir */
     int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */
     void (*place)(void *vm, unsigned cpu, const cpu_set_t *set); /* its thread may run there only */
     void (*slice)(void *vm, unsigned cpu, uint64_t ns); /* as slice_ask (slice.h) */
+    void (*pace)(void *vm, bool paced); /* as vclock_pace (vclock.h) */
 };
 
 /* `cpus`: of the host. */

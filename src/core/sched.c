@@ -57,6 +57,7 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
             if (!c->hold && !v->paused)
                 c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
             c->demand = fmax(0, least(c->demand, 1));
+            c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
             want += v->paused ? 0 : c->demand > 0.9 ? 1 : c->demand;
             waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;
@@ -294,7 +295,7 @@ static double place_of(const struct sched_domain *d, const struct sched_vm *v)
     if (!halts_are_seen(v))
         return v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
     for (unsigned i = 0; i < v->ncpus; i++)
-        sum += wants_now(&v->cpu[i]);
+        sum += sched_is_brief(&v->cpu[i]) ? v->cpu[i].demand : wants_now(&v->cpu[i]);
     return sum;
 }
 

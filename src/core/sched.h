@@ -27,7 +27,8 @@
 
 #include <stdbool.h>
 
-#define SCHED_LIGHT 0.05 /* a vCPU that wants less is not worth holding */
+#define SCHED_LIGHT 0.05     /* a vCPU that wants less is not worth holding */
+#define SCHED_BRIEF 0.00025 /* seconds awake; who sleeps again sooner is not worth holding others for */
 
 enum sched_now { NOW_UNKNOWN, NOW_AWAKE, NOW_ASLEEP };
 
@@ -36,8 +37,10 @@ struct sched_cpu { /* one vCPU */
     /* since the last step */
     double used;
     double waited; /* it wanted a CPU and the host gave none; negative: so much less than was said */
+    unsigned naps; /* how often it was seen to go to sleep */
     /* state; the caller zeroes it */
     double demand; /* 0 to 1 */
+    double nap_rate; /* a second */
     double turn; /* CPU time, fading: who has had less comes first */
     /* decided */
     bool hold;
@@ -47,6 +50,12 @@ struct sched_cpu { /* one vCPU */
 static inline bool sched_wants(const struct sched_cpu *c)
 {
     return c->demand >= SCHED_LIGHT && c->now != NOW_ASLEEP;
+}
+
+/* The kernel fits it in when it wakes. */
+static inline bool sched_is_brief(const struct sched_cpu *c)
+{
+    return c->demand < c->nap_rate * SCHED_BRIEF;
 }
 
 struct sched_vm {

@@ -84,6 +84,8 @@ static void vcpu_asleep(struct vcpu *v, bool asleep)
     if (v->asleep == asleep)
         return;
     v->asleep = asleep;
+    if (asleep)
+        atomic_store_explicit(&v->naps, v->naps + 1, memory_order_relaxed);
     vcpu_stirs(v);
 }
 

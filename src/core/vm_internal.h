@@ -66,6 +66,7 @@ struct vcpu {
     _Atomic uint32_t sipi_vector;
     _Atomic bool sleeping; /* in futex_wait on attention; partner: vcpu_post */
     _Atomic bool asleep; /* halted until `attention` says something; read by the governor */
+    _Atomic uint32_t naps; /* how often `asleep` became true */
     const uint32_t *on_cpu; /* where the kernel writes which host CPU the thread is on; NULL: nowhere */
     _Atomic bool parked; /* in ATT_PARK; being held is not enough */
     bool halted;           /* own thread: HLT was executed, or waiting for INIT/SIPI */

@@ -103,6 +103,13 @@ static enum sched_now now(void *opaque, unsigned cpu)
     return v->asleep && !(v->attention & ~(uint32_t)ATT_HOLD) ? NOW_ASLEEP : NOW_AWAKE;
 }
 
+static uint32_t naps(void *opaque, unsigned cpu)
+{
+    const struct vm *vm = opaque;
+
+    return vm->vcpu[cpu].naps;
+}
+
 static bool tells(void *opaque)
 {
     const struct vm *vm = opaque;
@@ -132,10 +139,18 @@ static void slice(void *opaque, unsigned cpu, uint64_t ns)
     slice_ask(vm->vcpu[cpu].tid, ns);
 }
 
+static void pace(void *opaque, bool paced)
+{
+    const struct vm *vm = opaque;
+
+    vclock_pace(vm->clock, paced);
+}
+
 int vm_govern(struct vm *vm, struct governor *g)
 {
     static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
-                                       .now = now, .tells = tells, .where = where, .place = place, .slice = slice};
+                                       .now = now, .naps = naps, .tells = tells, .where = where, .place = place, .slice = slice,
+                                       .pace = pace};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
     return vm->gov ? 0 : -ENOMEM;

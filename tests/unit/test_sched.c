@@ -233,6 +233,34 @@ static void a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest(void **state
     }
 }
 
+/* In how many of 300 steps the busy one is held, beside one that is always seen awake and sleeps `naps` times a step. */
+static unsigned held_beside(unsigned naps)
+{
+    struct machine *m = machine(1);
+    unsigned held = 0;
+
+    add(m, 100, 1, 1);
+    add(m, 100, 1, 1);
+    for (unsigned i = 0; i < 300; i++) {
+        m->cpu[0][0].used = 0.0018;
+        m->cpu[1][0].used = 0.0002;
+        m->cpu[0][0].waited = 0.0002;
+        m->cpu[0][0].now = m->cpu[1][0].now = NOW_AWAKE;
+        m->cpu[1][0].naps = naps;
+        sched_step(&m->d, m->list, 2, 0.002);
+        held += i >= 100 && m->cpu[0][0].hold;
+    }
+    free(m);
+    return held;
+}
+
+static void nobody_is_held_for_who_wakes_for_a_moment_only(void **state)
+{
+    (void)state;
+    assert_int_equal(held_beside(4), 0);
+    assert_int_equal(held_beside(0), 200);
+}
+
 static void each_that_runs_has_a_cpu_where_no_other_is(void **state)
 {
     cpu_set_t all, second;
@@ -445,6 +473,7 @@ int main(void)
         cmocka_unit_test(what_a_guest_cannot_use_goes_to_the_others),
         cmocka_unit_test(idle_guests_leave_all_to_the_others),
         cmocka_unit_test(a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest),
+        cmocka_unit_test(nobody_is_held_for_who_wakes_for_a_moment_only),
         cmocka_unit_test(each_that_runs_has_a_cpu_where_no_other_is),
         cmocka_unit_test(a_sleeper_before_each_step_gains_nothing),
         cmocka_unit_test(a_busy_host_changes_nothing_in_the_ratio),

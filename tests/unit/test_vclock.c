@@ -407,6 +407,56 @@ static void a_timer_that_re_arms_in_the_past_lets_the_loop_go_on(void **state)
     loop_step(l->loop, 1000);
 }
 
+/* A timer that storms for 50 ms. Returns how often it fired: once a wake, twice if the host lets us wait in between. */
+static unsigned storm(struct live *l, uint64_t *took_ns)
+{
+    uint64_t began = clock_mono_ns();
+    struct alarm a;
+
+    alarm_init(&a, l->clock);
+    a.again_ns = 100 * NS_PER_US;
+    vtimer_arm(&a.t, vclock_now_ns(l->clock));
+    do {
+        loop_step(l->loop, 10);
+        *took_ns = clock_mono_ns() - began;
+    } while (*took_ns < 50 * NS_PER_MS);
+    vtimer_cancel(&a.t);
+    return a.fired;
+}
+
+static void a_paced_clock_lets_no_timer_storm(void **state)
+{
+    struct live *l = *state;
+    uint64_t took;
+    unsigned n;
+
+    vclock_resume(l->clock);
+    vclock_pace(l->clock, true);
+    for (int i = 0; i < 3; i++) {
+        n = storm(l, &took);
+        assert_in_range(n, 2, 2 * (took * VCLOCK_PACED_HZ / NS_PER_S + VCLOCK_PACED_BURST + 1));
+    }
+}
+
+static void a_paced_clock_is_in_time_for_who_rests_between(void **state)
+{
+    struct live *l = *state;
+    struct alarm a;
+    uint64_t due, late, least = UINT64_MAX;
+
+    alarm_init(&a, l->clock);
+    vclock_resume(l->clock);
+    vclock_pace(l->clock, true);
+    for (unsigned i = 1; i <= 20; i++) {
+        due = vclock_now_ns(l->clock) + 2 * NS_PER_S / VCLOCK_PACED_HZ;
+        vtimer_arm(&a.t, due);
+        step_until_fired(l, &a, i);
+        late = a.at_ns - due;
+        least = late < least ? late : least;
+    }
+    assert_true(least < NS_PER_S / VCLOCK_PACED_HZ / 2);
+}
+
 /* ---- many threads */
 
 struct worker {
@@ -480,6 +530,8 @@ int main(void)
         TLIVE(arming_an_earlier_timer_brings_the_wake_up_forward),
         TLIVE(a_timer_at_the_end_of_time_does_not_spin_the_loop),
         TLIVE(a_timer_that_re_arms_in_the_past_lets_the_loop_go_on),
+        TLIVE(a_paced_clock_lets_no_timer_storm),
+        TLIVE(a_paced_clock_is_in_time_for_who_rests_between),
         TLIVE(timers_may_be_armed_from_any_thread),
     };
 
