@@ -104,7 +104,7 @@ class Meters:
 def busy(antagonist, options):
     """Of the victim: part, got against its entitlement, loops per CPU second against those alone."""
     beside, alone = Meters(), Meters()
-    with lab(guest(append="rate=1"), antagonist, options) as i:
+    with lab(guest(append="rate=1", work=""), antagonist, options) as i:
         for _ in range(TURNS):
             beside.run(i, options.seconds / TURNS)
             if antagonist:

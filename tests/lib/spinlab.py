@@ -15,10 +15,10 @@ MIB = 1 << 20
 EACH_CASE_S = 60                            # until guests run and nothing of their start is left
 
 
-def guest(share=100, vcpus=1, append="", **keys):
-    """`wants` is what it could use, in CPUs."""
+def guest(share=100, vcpus=1, append="", work="steady", **keys):
+    """`wants` is what it could use, in CPUs. `work`: what a loop is, see guests/spin; "": like a program's."""
     return {"image": "spin", "share": share, "vcpus": vcpus, "wants": float(vcpus),
-            "append": f"rate=0 quiet steady {append}".strip(), **keys}
+            "append": f"rate=0 quiet {work} {append}".strip(), **keys}
 
 
 def part_time(share, percent):
