@@ -125,6 +125,10 @@ struct accel_ops {
      * the rest). 0, or -errno when the engine itself failed. */
     int (*vcpu_run)(struct accel_vcpu *v);
 
+    /* Executes one instruction of a vCPU that does not run, and takes no interrupt; exits go to
+     * host->handle. On its own thread. 1, or 0 if it did not get past it (halted, shut down, kicked). */
+    int (*vcpu_step)(struct accel_vcpu *v);
+
     /* kick: the run that is going on, or the next one if none is, ends at once with
      * EXIT_SIGNAL. kick_clear is called by the vCPU's thread before it looks at its requests
      * a last time and runs. */

@@ -271,12 +271,12 @@ static struct accel_vcpu *kvm_vcpu_new(struct accel_vm *vm, unsigned index,
 
 static unsigned kvm_vcpu_thread_init(struct accel_vcpu *v, struct accel_ioctl *out, unsigned max)
 {
-    static const unsigned long own[] = {KVM_RUN};
-    static const unsigned long own_user[] = {KVM_RUN,       KVM_INTERRUPT, KVM_NMI,
-                                             KVM_GET_REGS,  KVM_SET_REGS,  KVM_GET_SREGS,
-                                             KVM_SET_SREGS, KVM_SET_DEBUGREGS};
+    static const unsigned long own[] = {KVM_RUN, KVM_SET_GUEST_DEBUG};
+    static const unsigned long own_user[] = {KVM_RUN,       KVM_INTERRUPT,     KVM_NMI,
+                                             KVM_GET_REGS,  KVM_SET_REGS,      KVM_GET_SREGS,
+                                             KVM_SET_SREGS, KVM_SET_DEBUGREGS, KVM_SET_GUEST_DEBUG};
     const unsigned long *list = v->vm->p.irqchip_user ? own_user : own;
-    unsigned n = v->vm->p.irqchip_user ? sizeof own_user / sizeof own_user[0] : 1, k = 0;
+    unsigned n = v->vm->p.irqchip_user ? sizeof own_user / sizeof *own_user : sizeof own / sizeof *own, k = 0;
 
     v->tid = (int)syscall(SYS_gettid);
     for (unsigned i = 0; i < n && k < max; i++)
@@ -394,6 +394,7 @@ EVERY_EXIT static void exit_decode(struct kvm_run *r, struct vexit *x)
         x->reason = EXIT_SHUTDOWN;
         break;
     case KVM_EXIT_INTR:
+    case KVM_EXIT_DEBUG: /* kvm_vcpu_step */
         x->reason = EXIT_SIGNAL;
         break;
     case KVM_EXIT_X86_RDMSR:
@@ -405,31 +406,59 @@ EVERY_EXIT static void exit_decode(struct kvm_run *r, struct vexit *x)
     }
 }
 
+/* Runs until something is for us, and has it handled. */
+EVERY_EXIT static inline __attribute__((always_inline)) void run_once(struct accel_vcpu *v, struct vexit *x)
+{
+    int rc = ioctl(v->fd, KVM_RUN, 0);
+
+    x->reason = EXIT_SIGNAL;
+    if (rc < 0 && errno != EINTR && errno != EAGAIN) {
+        exit_fatal(x, errno == EFAULT ? "the host has no memory for a page of the guest (errno %llu)"
+                                      : "KVM cannot run the guest (errno %llu)",
+                   (unsigned)errno, 0);
+    } else if (rc == 0) {
+        exit_decode(v->run, x);
+    }
+    if (v->vm->p.irqchip_user)
+        sync_chip(v);
+    v->host.handle(v->host.opaque, x);
+    if (x->reason == EXIT_MSR) {
+        v->run->msr.data = x->msr.val;
+        v->run->msr.error = x->msr.fault;
+    }
+}
+
 EVERY_EXIT static int kvm_vcpu_run(struct accel_vcpu *v)
 {
     struct vexit x; /* what a reason has is filled by its decoder; to clear all of it costs more */
-    bool user = v->vm->p.irqchip_user;
-    int rc;
 
-    x.reason = EXIT_SIGNAL;
-    if (user)
+    if (v->vm->p.irqchip_user)
         inject(v);
-    rc = ioctl(v->fd, KVM_RUN, 0);
-    if (rc < 0 && errno != EINTR && errno != EAGAIN) {
-        exit_fatal(&x, errno == EFAULT ? "the host has no memory for a page of the guest (errno %llu)"
-                                       : "KVM cannot run the guest (errno %llu)",
-                   (unsigned)errno, 0);
-    } else if (rc == 0) {
-        exit_decode(v->run, &x);
-    }
-    if (user)
-        sync_chip(v);
-    v->host.handle(v->host.opaque, &x);
-    if (x.reason == EXIT_MSR) {
-        v->run->msr.data = x.msr.val;
-        v->run->msr.error = x.msr.fault;
-    }
+    run_once(v, &x);
     return 0;
+}
+
+/* An instruction that is for us has more than one exit. */
+static int kvm_vcpu_step(struct accel_vcpu *v)
+{
+    enum { EXITS_MAX = 64, ON = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+    struct kvm_guest_debug d = {.control = ON | KVM_GUESTDBG_BLOCKIRQ};
+    struct vexit x = {.reason = EXIT_IO};
+    bool done = false;
+
+    if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) < 0) { /* Linux before 5.16: an interrupt may come first */
+        d.control = ON;
+        if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) < 0)
+            return -errno;
+    }
+    for (int i = 0; i < EXITS_MAX && !done && (x.reason == EXIT_IO || x.reason == EXIT_MMIO || x.reason == EXIT_MSR); i++) {
+        v->run->exit_reason = KVM_EXIT_UNKNOWN;
+        run_once(v, &x);
+        done = v->run->exit_reason == KVM_EXIT_DEBUG || x.reason == EXIT_HLT;
+    }
+    d.control = 0;
+    ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d);
+    return done;
 }
 
 /* Order: flag, then signal. The signal ends a KVM_RUN that has read the flag already. */
@@ -519,6 +548,7 @@ const struct accel_ops accel_kvm = {
     .vcpu_free = kvm_vcpu_free,
     .vcpu_thread_init = kvm_vcpu_thread_init,
     .vcpu_run = kvm_vcpu_run,
+    .vcpu_step = kvm_vcpu_step,
     .vcpu_kick = kvm_vcpu_kick,
     .vcpu_kick_clear = kvm_vcpu_kick_clear,
     .regs_get = kvm_regs_get,

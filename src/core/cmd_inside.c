@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DUMP_DEFAULT = 256, DUMP_MAX = 1 << 20, DISASM_MAX = 1000, INSTRUCTION_MAX = 15 };
+enum { DUMP_DEFAULT = 256, DUMP_MAX = 1 << 20, DISASM_MAX = 1000, INSTRUCTION_MAX = 15, STEPS_MAX = 1000, STEP_TEXT = DISASM_TEXT + 20, CHANGES_TEXT = 17 * 24 };
 
 static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -211,6 +211,11 @@ void exec_mem_dump(struct cmd_run *r)
 
 /* disasm */
 
+static uint64_t linear_rip(const struct x86_regs *x)
+{
+    return x->rip + (x86_code_bits(x) == 64 ? 0 : x->seg[X86_CS].base);
+}
+
 struct listing {
     uint64_t addr;
     unsigned bits, lines;
@@ -255,7 +260,7 @@ void exec_disasm(struct cmd_run *r)
     l.lines = (unsigned)lines;
     l.bits = x86_code_bits(&x);
     if (!r->p.arg[1])
-        l.addr = x.rip + (l.bits == 64 ? 0 : x.seg[X86_CS].base);
+        l.addr = linear_rip(&x);
     code = cmd_state(r, l.lines * INSTRUCTION_MAX, NULL);
     if (!code)
         return;
@@ -265,12 +270,95 @@ void exec_disasm(struct cmd_run *r)
         cmd_fail(r, "%s", e.msg);
         return;
     }
-    list_code(r, &l, x.rip + (l.bits == 64 ? 0 : x.seg[X86_CS].base));
+    list_code(r, &l, linear_rip(&x));
     cmd_done(r, CMD_DONE);
+}
+
+/* step */
+
+struct step {
+    struct cmd_run *r;
+    unsigned vcpu;
+    struct x86_regs x; /* before the next instruction */
+};
+
+/* The instruction that comes next. */
+static void describe(struct step *s, char text[STEP_TEXT])
+{
+    struct x86_walk w = {&s->x, read_guest, s->r->targets.t[0].g};
+    char code_text[DISASM_TEXT] = "(bad)";
+    uint8_t code[INSTRUCTION_MAX];
+    struct err e;
+    size_t n = x86_read_linear(&w, linear_rip(&s->x), code, sizeof code, &e);
+
+    if (n)
+        disasm_one(code, n, linear_rip(&s->x), x86_code_bits(&s->x), code_text);
+    snprintf(text, STEP_TEXT, "%016llx  %s", (unsigned long long)linear_rip(&s->x), n ? code_text : "(not mapped)");
+}
+
+static void print_step(struct cmd_run *r, const char *text, const struct x86_regs *a, const struct x86_regs *b)
+{
+    char changes[CHANGES_TEXT] = "";
+    size_t n = 0;
+
+    for (unsigned i = 0; i < 16; i++)
+        if (a->gpr[i] != b->gpr[i])
+            n += (size_t)snprintf(changes + n, sizeof changes - n, "  %s=%llx", gpr_names[i], (unsigned long long)b->gpr[i]);
+    if (a->rflags != b->rflags)
+        snprintf(changes + n, sizeof changes - n, "  rflags=%llx", (unsigned long long)b->rflags);
+    cmd_printf(r, "   %-*s%s\n", *changes ? 60 : 0, text, changes);
+}
+
+/* False: it did not get any further, and why has been said. */
+static bool step_once(struct step *s)
+{
+    struct guest *g = s->r->targets.t[0].g;
+    struct x86_regs before = s->x;
+    char text[STEP_TEXT];
+    struct err e;
+    int n;
+
+    describe(s, text);
+    n = vm_step(g->vm, s->vcpu, 1, &e);
+
+    if (n < 0) {
+        cmd_error(s->r, "%s", e.msg);
+        return false;
+    }
+    if (n == 0) {
+        cmd_error(s->r, "vCPU %u of %s is halted: what wakes it comes only while the guest runs (`resume`)", s->vcpu, g->c->name);
+        return false;
+    }
+    if (vm_regs(g->vm, s->vcpu, &s->x, &e) < 0) {
+        cmd_error(s->r, "%s", e.msg);
+        return false;
+    }
+    if (!s->r->json)
+        print_step(s->r, text, &before, &s->x);
+    return true;
 }
 
 void exec_step(struct cmd_run *r)
 {
-    cmd_fail(r, "the engine `%s` cannot execute single instructions yet; `regs` and `disasm` show where it is",
-             vm_accel(r->targets.t[0].g->vm)->name);
+    struct step s = {.r = r, .vcpu = r->targets.t[0].vcpu < 0 ? 0 : (unsigned)r->targets.t[0].vcpu};
+    uint64_t n = 1, done = 0;
+    char next[STEP_TEXT];
+    struct err e;
+
+    if (r->p.arg[1] && units_uint(r->p.arg[1], "the number of instructions", 1, STEPS_MAX, &n, &e) < 0) {
+        cmd_fail(r, "%s", e.msg);
+        return;
+    }
+    if (!take_regs(r, &s.x))
+        return;
+    undo_never(cmd_undo(r), r->line, "what was executed cannot be taken back");
+    while (done < n && step_once(&s))
+        done++;
+    if (r->json) {
+        regs_json(r, &s.x, s.vcpu);
+    } else if (done) {
+        describe(&s, next);
+        cmd_printf(r, "=> %s\n", next);
+    }
+    cmd_done(r, done == n ? CMD_DONE : CMD_FAILED);
 }

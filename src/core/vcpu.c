@@ -26,6 +26,7 @@
 
 enum {
     VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32,
+    STEPS_TIMEOUT_MS = 100,
     NAP_COUNTS_NS = 5000000, /* the most of one nap of vm_wait_parked that counts as waiting */
 };
 
@@ -89,13 +90,29 @@ static void vcpu_asleep(struct vcpu *v, bool asleep)
     vcpu_stirs(v);
 }
 
+static void vcpu_step(struct vcpu *v)
+{
+    for (;;) {
+        v->vm->accel->vcpu_kick_clear(v->av);
+        if (!v->steps || v->dead || v->halted || v->attention & ATT_EXIT || v->vm->accel->vcpu_step(v->av) <= 0)
+            break;
+        v->steps--;
+    }
+    vcpu_clear(v, ATT_STEP);
+    v->parked = true;
+}
+
 static void vcpu_park(struct vcpu *v)
 {
     uint32_t att;
 
     v->parked = true;
-    while ((att = v->attention) & ATT_PARK && !(att & ATT_EXIT))
-        vcpu_sleep(v, att, LEDGER_PAUSED);
+    while ((att = v->attention) & ATT_PARK && !(att & ATT_EXIT)) {
+        if (att & ATT_STEP)
+            vcpu_step(v);
+        else
+            vcpu_sleep(v, att, LEDGER_PAUSED);
+    }
     v->parked = false;
 }
 
@@ -384,6 +401,21 @@ void vcpu_join(struct vcpu *v)
     if (v->stat >= 0)
         close(v->stat);
     v->schedstat = v->stat = -1;
+}
+
+unsigned vcpu_execute(struct vcpu *v, unsigned n)
+{
+    v->steps = n;
+    v->parked = false;
+    vcpu_post(v, ATT_STEP);
+    if (vm_wait_parked(v->vm, STEPS_TIMEOUT_MS) < 0) {
+        n -= v->steps;
+        v->steps = 0;
+        v->vm->accel->vcpu_kick(v->av);
+        vm_wait_parked(v->vm, STEPS_TIMEOUT_MS);
+        return n;
+    }
+    return n - v->steps;
 }
 
 int vm_wait_parked(struct vm *vm, unsigned timeout_ms)

@@ -583,14 +583,30 @@ static int check_parked(struct vm *vm, struct err *e)
     return 0;
 }
 
-int vm_regs(struct vm *vm, unsigned cpu, struct x86_regs *r, struct err *e)
+static int check_vcpu(struct vm *vm, unsigned cpu, struct err *e)
 {
     int rc = check_parked(vm, e);
 
+    if (rc == 0 && cpu >= vm->nvcpus)
+        rc = err_set(e, EINVAL, "%s has vCPUs 0 to %u", vm->config->name, vm->nvcpus - 1);
+    return rc;
+}
+
+int vm_step(struct vm *vm, unsigned cpu, unsigned n, struct err *e)
+{
+    int rc = check_vcpu(vm, cpu, e);
+
+    if (rc == 0 && vm->state != VM_PAUSED)
+        rc = err_set(e, EINVAL, "%s is %s: its vCPUs cannot go on", vm->config->name, state_names[vm->state]);
+    return rc < 0 ? rc : (int)vcpu_execute(&vm->vcpu[cpu], n);
+}
+
+int vm_regs(struct vm *vm, unsigned cpu, struct x86_regs *r, struct err *e)
+{
+    int rc = check_vcpu(vm, cpu, e);
+
     if (rc < 0)
         return rc;
-    if (cpu >= vm->nvcpus)
-        return err_set(e, EINVAL, "%s has vCPUs 0 to %u", vm->config->name, vm->nvcpus - 1);
     rc = vm->accel->regs_get(vm->vcpu[cpu].av, r);
     return rc < 0 ? err_set(e, -rc, "cannot read the registers: %s", strerror(-rc)) : 0;
 }

@@ -873,7 +873,33 @@ static void looking_inside_needs_a_pause(void **state)
     assert_int_equal(rig_do(r, "mem-dump web 0"), CMD_FAILED);
     assert_int_equal(rig_do(r, "disasm web"), CMD_FAILED);
     assert_int_equal(rig_do(r, "step web"), CMD_FAILED);
-    assert_says(r->error, "cannot execute single instructions yet");
+    assert_says(r->error, "web is running: pause it first\n");
+}
+
+static void steps_tell_what_they_do(void **state)
+{
+    struct rig *r = *state;
+    struct fake_vm_script *v = fake_vm(rig_vm(r, "web"));
+
+    assert_int_equal(rig_do(r, "pause web"), CMD_DONE);
+    memcpy(v->mem + 0x1000, "\x90\x90\xf4", 3);
+    v->regs.cr0 = 1;
+    v->regs.seg[X86_CS].attr = X86_SEG_DB;
+    v->regs.seg[X86_CS].base = 0x1000;
+    assert_int_equal(rig_do(r, "step web"), CMD_DONE);
+    assert_string_equal(text_str(&r->out), "   0000000000001000  nop                                         rax=1\n"
+                                           "=> 0000000000001001  nop\n");
+    assert_int_equal(rig_do(r, "undo"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "step web --json"), CMD_DONE);
+    assert_says(r->out, "\"rip\":2,");
+    assert_int_equal(rig_do(r, "step web 3"), CMD_FAILED);
+    assert_says(r->error, "vCPU 0 of web is halted");
+    v->regs.rip = 0;
+    assert_int_equal(rig_do(r, "step web.1 3"), CMD_FAILED);
+    assert_says(r->error, "vCPU 1 of web is halted");
+    assert_says(r->out, "=> 0000000000001002  hlt\n"); /* what was done before is shown */
+    assert_int_equal(rig_do(r, "step web 0"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "step web 1001"), CMD_FAILED);
 }
 
 static void memory_and_code_are_shown(void **state)
@@ -1108,6 +1134,7 @@ int main(void)
         T(exits_show_reasons_engine_and_registers),
         T(commands_without_json_are_wrapped),
         T(looking_inside_needs_a_pause),
+        T(steps_tell_what_they_do),
         T(memory_and_code_are_shown),
         T(headless_sessions_end_when_all_guests_have),
         T(a_crashed_guest_makes_the_status_3),

@@ -466,6 +466,35 @@ static int soft_vcpu_run(struct accel_vcpu *v)
     return 0;
 }
 
+/* Faults of the instruction are delivered: the next one is the first of their handler. */
+static int soft_vcpu_step(struct accel_vcpu *v)
+{
+    struct scpu *c = &v->c;
+    struct vexit x = {.reason = EXIT_SIGNAL};
+    bool could;
+
+    svm_enter(c->vm);
+    fpu_enter(c);
+    serve_requests(c);
+    while (c->exc.kind != EXC_NONE)
+        take_events(c);
+    could = !c->halted && !c->shutdown;
+    if (could)
+        single_step(c);
+    while (c->exc.kind != EXC_NONE)
+        take_events(c);
+    fpu_leave(c);
+    svm_exit(c->vm);
+    if (could && c->halted) {
+        x.reason = EXIT_HLT;
+        x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
+    } else if (c->shutdown) {
+        x.reason = EXIT_SHUTDOWN;
+    }
+    c->host.handle(c->host.opaque, &x);
+    return could;
+}
+
 struct scpu *soft_scpu(struct accel_vcpu *v)
 {
     return &v->c;
@@ -620,6 +649,7 @@ const struct accel_ops accel_soft = {
     .vcpu_free = soft_vcpu_free,
     .vcpu_thread_init = soft_thread_init,
     .vcpu_run = soft_vcpu_run,
+    .vcpu_step = soft_vcpu_step,
     .vcpu_kick = soft_vcpu_kick,
     .vcpu_kick_clear = soft_vcpu_kick_clear,
     .regs_get = soft_regs_get,
