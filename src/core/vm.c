@@ -596,6 +596,8 @@ int vm_step(struct vm *vm, unsigned cpu, unsigned n, struct err *e)
 {
     int rc = check_vcpu(vm, cpu, e);
 
+    if (rc == 0 && vm->job != JOB_NONE)
+        rc = err_set(e, EBUSY, "%s is busy (%s); try again in a moment", vm->config->name, job_names[vm->job]);
     if (rc == 0 && vm->state != VM_PAUSED)
         rc = err_set(e, EINVAL, "%s is %s: its vCPUs cannot go on", vm->config->name, state_names[vm->state]);
     return rc < 0 ? rc : (int)vcpu_execute(&vm->vcpu[cpu], n);
