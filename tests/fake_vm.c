@@ -340,16 +340,17 @@ int vm_regs(struct vm *vm, unsigned cpu, struct x86_regs *r, struct err *e)
 }
 
 /* Its processor knows NOP, which counts in rax, and HLT. */
-int vm_step(struct vm *vm, unsigned cpu, unsigned n, struct err *e)
+int vm_step(struct vm *vm, unsigned cpu, struct err *e)
 {
     struct x86_regs *r = &vm->script.regs;
-    unsigned done = 0;
 
     if (vm_regs(vm, cpu, &(struct x86_regs){0}, e) < 0)
         return -EBUSY;
-    for (; done < n && vm->script.mem[r->seg[X86_CS].base + r->rip] == 0x90; done++, r->rip++)
-        r->gpr[0]++;
-    return (int)done;
+    if (vm->script.mem[r->seg[X86_CS].base + r->rip] != 0x90)
+        return err_set(e, ENODATA, "vCPU %u of %s is halted", cpu, vm->config->name);
+    r->gpr[0]++;
+    r->rip++;
+    return 0;
 }
 
 int vm_mem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len, struct err *e)

@@ -126,7 +126,8 @@ struct accel_ops {
     int (*vcpu_run)(struct accel_vcpu *v);
 
     /* Executes one instruction of a vCPU that does not run, and takes no interrupt; exits go to
-     * host->handle. On its own thread. 1, or 0 if it did not get past it (halted, shut down, kicked). */
+     * host->handle. On its own thread. 0; -EAGAIN: it was kicked, or the engine needs another try;
+     * another -errno: it can execute nothing (-ENODATA: halted). */
     int (*vcpu_step)(struct accel_vcpu *v);
 
     /* kick: the run that is going on, or the next one if none is, ends at once with

@@ -438,27 +438,28 @@ EVERY_EXIT static int kvm_vcpu_run(struct accel_vcpu *v)
     return 0;
 }
 
-/* An instruction that is for us has more than one exit. */
+/* An instruction that is for us has more than one exit. Linux before 5.16 may take an interrupt first. */
 static int kvm_vcpu_step(struct accel_vcpu *v)
 {
-    enum { EXITS_MAX = 64, ON = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
-    struct kvm_guest_debug d = {.control = ON | KVM_GUESTDBG_BLOCKIRQ};
+    enum { EXITS_MAX = 64 };
+    struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ};
+    const struct irqchip *chip = &v->vm->p.chip;
     struct vexit x = {.reason = EXIT_IO};
     bool done = false;
 
-    if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) < 0) { /* Linux before 5.16: an interrupt may come first */
-        d.control = ON;
-        if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) < 0)
-            return -errno;
-    }
+    if (ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) < 0)
+        return -errno;
     for (int i = 0; i < EXITS_MAX && !done && (x.reason == EXIT_IO || x.reason == EXIT_MMIO || x.reason == EXIT_MSR); i++) {
+        if (v->vm->p.irqchip_user)
+            v->run->cr8 = chip->ops->cr8_get(chip->chip, v->index);
+        v->run->request_interrupt_window = 0;
         v->run->exit_reason = KVM_EXIT_UNKNOWN;
         run_once(v, &x);
-        done = v->run->exit_reason == KVM_EXIT_DEBUG || x.reason == EXIT_HLT;
+        done = v->run->exit_reason == KVM_EXIT_DEBUG || x.reason == EXIT_HLT || x.reason == EXIT_SHUTDOWN;
     }
     d.control = 0;
     ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d);
-    return done;
+    return done ? 0 : x.reason == EXIT_SIGNAL ? -EAGAIN : -EIO;
 }
 
 /* Order: flag, then signal. The signal ends a KVM_RUN that has read the flag already. */

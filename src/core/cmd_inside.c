@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DUMP_DEFAULT = 256, DUMP_MAX = 1 << 20, DISASM_MAX = 1000, INSTRUCTION_MAX = 15, STEPS_MAX = 1000, STEP_TEXT = DISASM_TEXT + 20, CHANGES_TEXT = 17 * 24 };
+enum { DUMP_DEFAULT = 256, DUMP_MAX = 1 << 20, DISASM_MAX = 1000, INSTRUCTION_MAX = 15, STEPS_MAX = 200, STEP_CODE_AT = 18, STEP_TEXT = STEP_CODE_AT + DISASM_TEXT, CHANGES_TEXT = 17 * 24 };
 
 static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -309,33 +309,33 @@ static void print_step(struct cmd_run *r, const char *text, const struct x86_reg
     cmd_printf(r, "   %-*s%s\n", *changes ? 60 : 0, text, changes);
 }
 
-/* False: it did not get any further, and why has been said. */
-static bool step_once(struct step *s)
+/* KVM steps by the trap flag, which these would leave where the guest sees it. */
+static bool kvm_cannot(const struct step *s, const char *text)
 {
-    struct guest *g = s->r->targets.t[0].g;
+    static const char *const cannot[] = {"pushf", "syscall", "sysenter", "int"};
+
+    for (unsigned i = 0; i < sizeof cannot / sizeof *cannot; i++)
+        if (strncmp(text, cannot[i], strlen(cannot[i])) == 0)
+            return strcmp(vm_accel(s->r->targets.t[0].g->vm)->name, "kvm") == 0;
+    return false;
+}
+
+static int step_once(struct step *s, struct err *e)
+{
+    struct vm *vm = s->r->targets.t[0].g->vm;
     struct x86_regs before = s->x;
     char text[STEP_TEXT];
-    struct err e;
-    int n;
+    int rc;
 
     describe(s, text);
-    n = vm_step(g->vm, s->vcpu, 1, &e);
-
-    if (n < 0) {
-        cmd_error(s->r, "%s", e.msg);
-        return false;
-    }
-    if (n == 0) {
-        cmd_error(s->r, "vCPU %u of %s is halted: what wakes it comes only while the guest runs (`resume`)", s->vcpu, g->c->name);
-        return false;
-    }
-    if (vm_regs(g->vm, s->vcpu, &s->x, &e) < 0) {
-        cmd_error(s->r, "%s", e.msg);
-        return false;
-    }
-    if (!s->r->json)
+    if (kvm_cannot(s, text + STEP_CODE_AT))
+        return err_set(e, ENOTSUP, "KVM cannot step over `%s`; `--accel soft` can", text + STEP_CODE_AT);
+    rc = vm_step(vm, s->vcpu, e);
+    if (rc == 0)
+        rc = vm_regs(vm, s->vcpu, &s->x, e);
+    if (rc == 0 && !s->r->json)
         print_step(s->r, text, &before, &s->x);
-    return true;
+    return rc;
 }
 
 void exec_step(struct cmd_run *r)
@@ -352,13 +352,17 @@ void exec_step(struct cmd_run *r)
     if (!take_regs(r, &s.x))
         return;
     undo_never(cmd_undo(r), r->line, "what was executed cannot be taken back");
-    while (done < n && step_once(&s))
+    while (done < n && step_once(&s, &e) == 0)
         done++;
     if (r->json) {
         regs_json(r, &s.x, s.vcpu);
     } else if (done) {
         describe(&s, next);
         cmd_printf(r, "=> %s\n", next);
+    }
+    if (done < n) {
+        cmd_flush(r);
+        cmd_error(r, "%s", e.msg);
     }
     cmd_done(r, done == n ? CMD_DONE : CMD_FAILED);
 }

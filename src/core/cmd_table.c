@@ -206,7 +206,7 @@ static const struct cmd table[] = {
 
     {.name = "step", .exec = exec_step,
      .help = "let a paused vCPU execute instructions",
-     .more = "N: how many (1, at most 1000). Each is shown with the registers that it changed. The guest's time\n"
+     .more = "N: how many (1, at most 200). Each is shown with the registers that it changed. The guest's time\n"
              "stands still, and no interrupt comes.",
      .args = {{"VM", ARG_VCPU, false, false, NULL}, {"N", ARG_WORD, true, false, NULL}}},
 

@@ -598,6 +598,7 @@ void governor_set_cpus(struct gov_guest *a, const cpu_set_t *set)
 static void forget(struct gov_guest *a)
 {
     a->io_ns = a->ops->io_ns(a->vm);
+    a->ops->pace(a->vm, false);
     a->s.credit = a->s.tokens = a->s.io_demand = 0;
     a->s.capped = a->s.bound = a->s.paused = a->paced = false;
     a->unseen = !a->ops->tells(a->vm);

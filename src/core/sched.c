@@ -54,10 +54,11 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
         for (unsigned i = 0; i < v->ncpus; i++) {
             struct sched_cpu *c = &v->cpu[i];
 
-            if (!c->hold && !v->paused)
+            if (!c->hold && !v->paused) {
                 c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
+                c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
+            }
             c->demand = fmax(0, least(c->demand, 1));
-            c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
             want += v->paused ? 0 : c->demand > 0.9 ? 1 : c->demand;
             waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;

@@ -135,7 +135,8 @@ static void vclock_wake(void *arg, uint32_t events)
     if (read(c->fd, &n, sizeof n) < 0 && errno != EAGAIN)
         return;
     pthread_mutex_lock(&c->lock);
-    use_pace_locked(c);
+    if (c->paced)
+        use_pace_locked(c);
     /* bounded: a guest that re-arms in the past must not keep this thread for itself */
     for (int i = 0; i < VCLOCK_FIRES_PER_WAKE && !c->paused; i++) {
         struct vtimer *t = take_due_locked(c, now_locked(c));

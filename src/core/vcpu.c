@@ -26,7 +26,7 @@
 
 enum {
     VCPU_STACK_BYTES = 256 << 10, VCPU_MAX_IOCTLS = 32,
-    STEPS_TIMEOUT_MS = 100,
+    STEP_TIMEOUT_MS = 100, STEP_NOT_YET = 1,
     NAP_COUNTS_NS = 5000000, /* the most of one nap of vm_wait_parked that counts as waiting */
 };
 
@@ -90,16 +90,20 @@ static void vcpu_asleep(struct vcpu *v, bool asleep)
     vcpu_stirs(v);
 }
 
+/* Again when it was kicked by another, until main gives up. */
 static void vcpu_step(struct vcpu *v)
 {
-    for (;;) {
+    int rc;
+
+    do {
         v->vm->accel->vcpu_kick_clear(v->av);
-        if (!v->steps || v->dead || v->halted || v->attention & ATT_EXIT || v->vm->accel->vcpu_step(v->av) <= 0)
-            break;
-        v->steps--;
-    }
-    vcpu_clear(v, ATT_STEP);
-    v->parked = true;
+        rc = v->dead || v->attention & (ATT_EXIT | ATT_FREEZE) ? -EIO
+             : v->halted                                       ? -ENODATA
+             : v->attention & ATT_STEP                         ? v->vm->accel->vcpu_step(v->av)
+                                                               : -ECANCELED;
+    } while (rc == -EAGAIN);
+    atomic_fetch_and(&v->attention, ~(uint32_t)ATT_STEP);
+    v->stepped = rc;
 }
 
 static void vcpu_park(struct vcpu *v)
@@ -113,6 +117,7 @@ static void vcpu_park(struct vcpu *v)
         else
             vcpu_sleep(v, att, LEDGER_PAUSED);
     }
+    atomic_fetch_and(&v->attention, ~(uint32_t)ATT_STEP);
     v->parked = false;
 }
 
@@ -403,38 +408,50 @@ void vcpu_join(struct vcpu *v)
     v->schedstat = v->stat = -1;
 }
 
-unsigned vcpu_execute(struct vcpu *v, unsigned n)
+struct patience {
+    uint64_t last_ns, waited_ns;
+};
+
+/* A short one; false: `timeout_ms` are over. After a longer nap it was the host that let us wait, and the
+ * vCPUs with us. */
+static bool nap(struct patience *p, unsigned timeout_ms)
 {
-    v->steps = n;
-    v->parked = false;
-    vcpu_post(v, ATT_STEP);
-    if (vm_wait_parked(v->vm, STEPS_TIMEOUT_MS) < 0) {
-        n -= v->steps;
-        v->steps = 0;
-        v->vm->accel->vcpu_kick(v->av);
-        vm_wait_parked(v->vm, STEPS_TIMEOUT_MS);
-        return n;
-    }
-    return n - v->steps;
+    const struct timespec t = {.tv_nsec = 50000};
+    uint64_t now;
+
+    if (p->waited_ns > timeout_ms * NS_PER_MS)
+        return false;
+    nanosleep(&t, NULL);
+    now = clock_mono_ns();
+    p->waited_ns += now - p->last_ns < NAP_COUNTS_NS ? now - p->last_ns : NAP_COUNTS_NS;
+    p->last_ns = now;
+    return true;
 }
 
 int vm_wait_parked(struct vm *vm, unsigned timeout_ms)
 {
-    const struct timespec nap = {.tv_nsec = 50000};
-    uint64_t last = clock_mono_ns(), waited_ns = 0;
+    struct patience p = {.last_ns = clock_mono_ns()};
 
-    for (unsigned i = 0; i < vm->nvcpus; i++) {
-        while (vm->vcpu[i].thread_live && !vm->vcpu[i].parked) {
-            uint64_t now;
-
-            if (waited_ns > timeout_ms * NS_PER_MS)
+    for (unsigned i = 0; i < vm->nvcpus; i++)
+        while (vm->vcpu[i].thread_live && !vm->vcpu[i].parked)
+            if (!nap(&p, timeout_ms))
                 return -ETIMEDOUT;
-            nanosleep(&nap, NULL);
-            now = clock_mono_ns();
-            /* after a longer nap it was the host that let us wait, and the vCPUs with us */
-            waited_ns += now - last < NAP_COUNTS_NS ? now - last : NAP_COUNTS_NS;
-            last = now;
-        }
-    }
     return 0;
+}
+
+int vcpu_execute(struct vcpu *v)
+{
+    struct patience p = {.last_ns = clock_mono_ns()};
+
+    v->stepped = STEP_NOT_YET;
+    vcpu_post(v, ATT_STEP);
+    while (v->stepped == STEP_NOT_YET && nap(&p, STEP_TIMEOUT_MS))
+        ;
+    if (v->stepped == STEP_NOT_YET) {
+        vcpu_clear(v, ATT_STEP);
+        v->vm->accel->vcpu_kick(v->av);
+        while (v->stepped == STEP_NOT_YET && nap(&p, 2 * STEP_TIMEOUT_MS))
+            ;
+    }
+    return v->stepped == STEP_NOT_YET ? -ETIMEDOUT : v->stepped;
 }

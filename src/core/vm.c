@@ -592,15 +592,25 @@ static int check_vcpu(struct vm *vm, unsigned cpu, struct err *e)
     return rc;
 }
 
-int vm_step(struct vm *vm, unsigned cpu, unsigned n, struct err *e)
+int vm_step(struct vm *vm, unsigned cpu, struct err *e)
 {
+    const char *name = vm->config->name;
     int rc = check_vcpu(vm, cpu, e);
 
-    if (rc == 0 && vm->job != JOB_NONE)
-        rc = err_set(e, EBUSY, "%s is busy (%s); try again in a moment", vm->config->name, job_names[vm->job]);
-    if (rc == 0 && vm->state != VM_PAUSED)
-        rc = err_set(e, EINVAL, "%s is %s: its vCPUs cannot go on", vm->config->name, state_names[vm->state]);
-    return rc < 0 ? rc : (int)vcpu_execute(&vm->vcpu[cpu], n);
+    if (rc < 0)
+        return rc;
+    if (vm->job != JOB_NONE)
+        return err_set(e, EBUSY, "%s is busy (%s); try again in a moment", name, job_names[vm->job]);
+    if (vm->state != VM_PAUSED || vm->crashed || vm->power_request)
+        return err_set(e, EINVAL, "%s has ended: its vCPUs cannot go on", name);
+    vm->accel->clock_resume(vm->av); /* else it would be where the host's is */
+    rc = vcpu_execute(&vm->vcpu[cpu]);
+    vm->accel->clock_pause(vm->av);
+    if (rc == -ENODATA)
+        return err_set(e, -rc, "vCPU %u of %s is halted: what wakes it comes only while the guest runs (`resume`)", cpu, name);
+    if (rc == -ECANCELED || rc == -ETIMEDOUT)
+        return err_set(e, -rc, "vCPU %u of %s did not get past this instruction in 0.1 s; if that is HLT, it waits for an interrupt", cpu, name);
+    return rc < 0 ? err_set(e, -rc, "vCPU %u of %s cannot go on: %s", cpu, name, strerror(-rc)) : 0;
 }
 
 int vm_regs(struct vm *vm, unsigned cpu, struct x86_regs *r, struct err *e)

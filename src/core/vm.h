@@ -106,9 +106,9 @@ void vm_console_break(struct vm *vm);
 
 /* Looking inside: only while paused (-EBUSY otherwise). */
 int vm_regs(struct vm *vm, unsigned cpu, struct x86_regs *r, struct err *e);
-/* Executes `n` instructions on one vCPU; time stands still for the guest, and it takes no interrupt.
- * Returns how many, 0: it is halted. */
-int vm_step(struct vm *vm, unsigned cpu, unsigned n, struct err *e);
+/* Executes one instruction on one vCPU; the guest's time stands still but for that, and it takes no
+ * interrupt. -errno and why not: halted (-ENODATA), busy. Waits 0.2 s at most. */
+int vm_step(struct vm *vm, unsigned cpu, struct err *e);
 int vm_mem_read(struct vm *vm, uint64_t gpa, void *buf, size_t len, struct err *e);
 
 /* Balloon: bytes that the guest shall keep. -ENOTSUP without balloon driver. */

@@ -35,7 +35,7 @@ enum {
     ATT_SIPI = 1 << 6,
     ATT_CAP = 1 << 7,   /* do not run guest code: its own cap holds it */
     ATT_SHARE = 1 << 8, /* the same: others' shares do */
-    ATT_STEP = 1 << 9,  /* parked: execute `steps` instructions */
+    ATT_STEP = 1 << 9,  /* parked: execute an instruction */
     ATT_PARK = ATT_PAUSE | ATT_FREEZE,
     ATT_HOLD = ATT_CAP | ATT_SHARE,
 };
@@ -67,7 +67,7 @@ struct vcpu {
     _Atomic uint32_t sipi_vector;
     _Atomic bool sleeping; /* in futex_wait on attention; partner: vcpu_post */
     _Atomic bool asleep; /* halted until `attention` says something; read by the governor */
-    _Atomic unsigned steps; /* left to do; the thread clears ATT_STEP when it has, or cannot go on */
+    _Atomic int stepped; /* how the last ATT_STEP ended, as accel->vcpu_step */
     _Atomic uint32_t naps; /* how often `asleep` became true */
     const uint32_t *on_cpu; /* where the kernel writes which host CPU the thread is on; NULL: nowhere */
     _Atomic bool parked; /* in ATT_PARK; being held is not enough */
@@ -181,9 +181,9 @@ void vcpu_post(struct vcpu *v, uint32_t bits);  /* any thread */
 void vcpu_clear(struct vcpu *v, uint32_t bits); /* any thread: ends a park */
 void vcpu_handle(void *opaque, struct vexit *x);
 /* Waits until every vCPU is parked or gone. -ETIMEDOUT; time in which the host did not run us does not count. */
-/* Main's, while it is parked: has it execute `n` instructions, returns how many it did; waits 0.2 s at most. */
-unsigned vcpu_execute(struct vcpu *v, unsigned n);
 int vm_wait_parked(struct vm *vm, unsigned timeout_ms);
+/* Main's: has a parked vCPU execute an instruction, as accel->vcpu_step; -ECANCELED, -ETIMEDOUT: not in 0.1 s. */
+int vcpu_execute(struct vcpu *v);
 
 /* vm_machine.c: on the job thread */
 int machine_start(struct vm *vm, struct err *e);

@@ -899,7 +899,7 @@ static void steps_tell_what_they_do(void **state)
     assert_says(r->error, "vCPU 1 of web is halted");
     assert_says(r->out, "=> 0000000000001002  hlt\n"); /* what was done before is shown */
     assert_int_equal(rig_do(r, "step web 0"), CMD_FAILED);
-    assert_int_equal(rig_do(r, "step web 1001"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "step web 201"), CMD_FAILED);
 }
 
 static void memory_and_code_are_shown(void **state)

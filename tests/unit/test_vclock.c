@@ -431,10 +431,11 @@ static void a_paced_clock_lets_no_timer_storm(void **state)
     unsigned n;
 
     vclock_resume(l->clock);
+    storm(l, &took); /* what was before does not count */
     vclock_pace(l->clock, true);
     for (int i = 0; i < 3; i++) {
         n = storm(l, &took);
-        assert_in_range(n, 2, 2 * (took * VCLOCK_PACED_HZ / NS_PER_S + VCLOCK_PACED_BURST + 1));
+        assert_in_range(n, 1, 2 * (took * VCLOCK_PACED_HZ / NS_PER_S + VCLOCK_PACED_BURST + 1));
     }
 }
 

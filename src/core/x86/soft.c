@@ -372,8 +372,8 @@ static void debug_traps(struct scpu *c, bool tf)
     exc_raise(c, VEC_DB);
 }
 
-/* One instruction, then a trap if TF was set before it. */
-static void single_step(struct scpu *c)
+/* One instruction, then a trap if TF was set before it. False: it was not there; once more. */
+static bool single_step(struct scpu *c)
 {
     bool tf = c->rflags_sys & FLAG_TF;
     struct block *b;
@@ -381,13 +381,13 @@ static void single_step(struct scpu *c)
     c->link_from = NULL;
     if (c->dbg_hits && !c->shadow_ss) { /* held back by MOV SS, then by an INT n */
         debug_traps(c, false);
-        return;
+        return true;
     }
     if (!c->shadow_ss && exec_breakpoint(c))
-        return;
+        return true;
     b = find_block(c, c->mode | MODE_SINGLE);
     if (!b)
-        return;
+        return false;
     c->shadow = c->shadow_ss = c->stepped = false;
     c->rflags_sys &= ~(uint64_t)FLAG_RF;
     atomic_fetch_or(&c->exitreq, EXITREQ_EVENT);
@@ -395,6 +395,7 @@ static void single_step(struct scpu *c)
     c->link_from = NULL;
     c->link_dead = NULL;
     debug_traps(c, tf && !c->stepped);
+    return true;
 }
 
 static void run_blocks(struct scpu *c)
@@ -466,33 +467,31 @@ static int soft_vcpu_run(struct accel_vcpu *v)
     return 0;
 }
 
-/* Faults of the instruction are delivered: the next one is the first of their handler. */
+/* Faults are delivered: the next instruction is the first of their handler. */
 static int soft_vcpu_step(struct accel_vcpu *v)
 {
     struct scpu *c = &v->c;
     struct vexit x = {.reason = EXIT_SIGNAL};
-    bool could;
+    int rc = c->shutdown ? -EIO : c->halted ? -ENODATA : 0;
 
     svm_enter(c->vm);
     fpu_enter(c);
-    serve_requests(c);
-    while (c->exc.kind != EXC_NONE)
-        take_events(c);
-    could = !c->halted && !c->shutdown;
-    if (could)
-        single_step(c);
-    while (c->exc.kind != EXC_NONE)
+    if (serve_requests(c))
+        rc = -EAGAIN;
+    if (rc == 0 && c->exc.kind == EXC_NONE && !single_step(c) && c->exc.kind == EXC_NONE)
+        rc = -EAGAIN;
+    while (rc == 0 && c->exc.kind != EXC_NONE && !serve_requests(c))
         take_events(c);
     fpu_leave(c);
     svm_exit(c->vm);
-    if (could && c->halted) {
+    if (rc == 0 && c->halted) {
         x.reason = EXIT_HLT;
         x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
-    } else if (c->shutdown) {
+    } else if (rc == 0 && c->shutdown) {
         x.reason = EXIT_SHUTDOWN;
     }
     c->host.handle(c->host.opaque, &x);
-    return could;
+    return rc;
 }
 
 struct scpu *soft_scpu(struct accel_vcpu *v)
