@@ -207,7 +207,8 @@ static const struct cmd table[] = {
     {.name = "step", .exec = exec_step,
      .help = "let a paused vCPU execute instructions",
      .more = "N: how many (1, at most 200). Each is shown with the registers that it changed. The guest's time\n"
-             "stands still, and no interrupt comes.",
+             "stands still, and no interrupt comes. KVM steps by the trap flag: a program that faults just then may\n"
+             "see it.",
      .args = {{"VM", ARG_VCPU, false, false, NULL}, {"N", ARG_WORD, true, false, NULL}}},
 
     {.name = "wait", .exec = exec_wait, .flags = CMD_LOOKS,

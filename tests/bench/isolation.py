@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(TREE, "tests/lib"))
 from spinlab import SpinLab, guest, minus, parts  # noqa: E402
 
 PROMISED = 0.95
-TURNS = 3         # beside the antagonist and without it
+TURNS = 8         # beside the antagonist and without it: each pause may leave the victim faster or slower (docs/SOFTCPU.md)
 LAN = "networks: {lan: {nat: true}}\n"
 UDP = "while :; do dd if=/dev/zero bs=1400 count=20000 2>/dev/null | nc -u -w 1 %s 9; done"
 
@@ -79,43 +79,50 @@ def lab(victim, antagonist, options):
     return i
 
 
-class Meters:
-    """Of a victim over some time: `kernel` the CPU seconds of each guest, the victim's `loops`, sums
-    of what it `got` and was `entitled` to."""
+class Rate:
+    """A victim's loops per CPU second, over all the times that it is looked at."""
 
     def __init__(self):
-        self.kernel, self.loops, self.got, self.entitled = [0.0, 0.0], 0, 0.0, 0.0
+        self.loops, self.cpu = 0, 0.0
 
-    def run(self, i, cpu_s):
-        """Adds what is seen until the guests have had cpu_s seconds of the processor."""
-        last = first = i.read()
-        end = time.monotonic() + 20 * cpu_s
-        while sum(minus(last[2], first[2])) < cpu_s and time.monotonic() < end:
-            last = i.read()
-            cpu = i.stats()["g0"]["cpu"]
-            self.got, self.entitled = self.got + cpu["got"], self.entitled + cpu["entitlement"]
-        self.kernel = [sum(both) for both in zip(self.kernel, minus(last[2], first[2]))]
-        self.loops += minus(last[1], first[1])[0]
+    def add(self, i, cpu_s):
+        """Until the guests have had so many seconds of the processor."""
+        loops, cpu = i.work()[0], i.kernel()[0]
+        i.until_used(cpu_s, 20 * cpu_s)
+        self.loops += i.work()[0] - loops
+        self.cpu += i.kernel()[0] - cpu
 
-    def rate(self):
-        return self.loops / self.kernel[0]
+    def value(self):
+        return self.loops / self.cpu
+
+
+def divided(i, cpu_s):
+    """The victim's part of what both got, and what it got against its entitlement."""
+    last = first = i.read()
+    end = time.monotonic() + 20 * cpu_s
+    got = entitled = 0.0
+    while sum(minus(last[2], first[2])) < cpu_s and time.monotonic() < end:
+        last = i.read()
+        cpu = i.stats()["g0"]["cpu"]
+        got, entitled = got + cpu["got"], entitled + cpu["entitlement"]
+    return parts(minus(last[2], first[2]))[0], got / entitled
 
 
 def busy(antagonist, options):
     """Of the victim: part, got against its entitlement, loops per CPU second against those alone."""
-    beside, alone = Meters(), Meters()
+    beside, alone = Rate(), Rate()
     with lab(guest(append="rate=1", work=""), antagonist, options) as i:
+        part, ratio = divided(i, options.seconds)
         for _ in range(TURNS):
-            beside.run(i, options.seconds / TURNS)
+            beside.add(i, options.seconds / TURNS)
             if antagonist:
                 i.ask("pause", "g1")
-                i.read()        # a sample ends
-            alone.run(i, options.seconds / 2 / TURNS)
+                i.until_used(0.05, 20)
+            alone.add(i, options.seconds / TURNS)
             if antagonist:
                 i.ask("resume", "g1")
                 i.until_used(0.1, 20)
-                i.read()
-    return parts(beside.kernel)[0], beside.got / beside.entitled, beside.rate() / alone.rate()
+    return part, ratio, beside.value() / alone.value()
 
 
 def tick(antagonist, options):
