@@ -289,6 +289,15 @@ static unsigned kvm_vcpu_thread_init(struct accel_vcpu *v, struct accel_ioctl *o
     return k;
 }
 
+/* User irqchip: partner of sync_chip. */
+static void take_chip(struct accel_vcpu *v)
+{
+    const struct irqchip *chip = &v->vm->p.chip;
+
+    v->run->cr8 = chip->ops->cr8_get(chip->chip, v->index);
+    v->run->request_interrupt_window = 0;
+}
+
 /* User irqchip: offers the next interrupt, or asks to be told when one can be taken. */
 static void inject(struct accel_vcpu *v)
 {
@@ -299,8 +308,7 @@ static void inject(struct accel_vcpu *v)
 
     if (atomic_exchange(&v->nmi, false))
         ioctl(v->fd, KVM_NMI, 0);
-    r->cr8 = chip->ops->cr8_get(chip->chip, v->index);
-    r->request_interrupt_window = 0;
+    take_chip(v);
     if (!chip->ops->pending(chip->chip, v->index))
         return;
     if (r->ready_for_interrupt_injection && r->if_flag) {
@@ -443,7 +451,6 @@ static int kvm_vcpu_step(struct accel_vcpu *v)
 {
     enum { EXITS_MAX = 64 };
     struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ};
-    const struct irqchip *chip = &v->vm->p.chip;
     struct vexit x = {.reason = EXIT_IO};
     bool done = false;
 
@@ -451,8 +458,7 @@ static int kvm_vcpu_step(struct accel_vcpu *v)
         return -errno;
     for (int i = 0; i < EXITS_MAX && !done && (x.reason == EXIT_IO || x.reason == EXIT_MMIO || x.reason == EXIT_MSR); i++) {
         if (v->vm->p.irqchip_user)
-            v->run->cr8 = chip->ops->cr8_get(chip->chip, v->index);
-        v->run->request_interrupt_window = 0;
+            take_chip(v);
         v->run->exit_reason = KVM_EXIT_UNKNOWN;
         run_once(v, &x);
         done = v->run->exit_reason == KVM_EXIT_DEBUG || x.reason == EXIT_HLT || x.reason == EXIT_SHUTDOWN;

@@ -17,7 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DUMP_DEFAULT = 256, DUMP_MAX = 1 << 20, DISASM_MAX = 1000, INSTRUCTION_MAX = 15, STEPS_MAX = 200, STEP_CODE_AT = 18, STEP_TEXT = STEP_CODE_AT + DISASM_TEXT, CHANGES_TEXT = 17 * 24 };
+enum {
+    DUMP_DEFAULT = 256, DUMP_MAX = 1 << 20, DISASM_MAX = 1000, INSTRUCTION_MAX = 15, STEPS_MAX = 200,
+    CHANGES_TEXT = 17 * 24, CHANGES_AT = 42, /* columns after the address */
+};
 
 static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -283,17 +286,17 @@ struct step {
 };
 
 /* The instruction that comes next. */
-static void describe(struct step *s, char text[STEP_TEXT])
+static void describe(struct step *s, char text[DISASM_TEXT])
 {
     struct x86_walk w = {&s->x, read_guest, s->r->targets.t[0].g};
-    char code_text[DISASM_TEXT] = "(bad)";
+    uint64_t at = linear_rip(&s->x);
     uint8_t code[INSTRUCTION_MAX];
     struct err e;
-    size_t n = x86_read_linear(&w, linear_rip(&s->x), code, sizeof code, &e);
+    size_t n = x86_read_linear(&w, at, code, sizeof code, &e);
 
+    snprintf(text, DISASM_TEXT, n ? "(bad)" : "(not mapped)");
     if (n)
-        disasm_one(code, n, linear_rip(&s->x), x86_code_bits(&s->x), code_text);
-    snprintf(text, STEP_TEXT, "%016llx  %s", (unsigned long long)linear_rip(&s->x), n ? code_text : "(not mapped)");
+        disasm_one(code, n, at, x86_code_bits(&s->x), text);
 }
 
 static void print_step(struct cmd_run *r, const char *text, const struct x86_regs *a, const struct x86_regs *b)
@@ -306,7 +309,7 @@ static void print_step(struct cmd_run *r, const char *text, const struct x86_reg
             n += (size_t)snprintf(changes + n, sizeof changes - n, "  %s=%llx", gpr_names[i], (unsigned long long)b->gpr[i]);
     if (a->rflags != b->rflags)
         snprintf(changes + n, sizeof changes - n, "  rflags=%llx", (unsigned long long)b->rflags);
-    cmd_printf(r, "   %-*s%s\n", *changes ? 60 : 0, text, changes);
+    cmd_printf(r, "   %016llx  %-*s%s\n", (unsigned long long)linear_rip(a), *changes ? CHANGES_AT : 0, text, changes);
 }
 
 /* KVM steps by the trap flag, which these would leave where the guest sees it. */
@@ -324,12 +327,12 @@ static int step_once(struct step *s, struct err *e)
 {
     struct vm *vm = s->r->targets.t[0].g->vm;
     struct x86_regs before = s->x;
-    char text[STEP_TEXT];
+    char text[DISASM_TEXT];
     int rc;
 
     describe(s, text);
-    if (kvm_cannot(s, text + STEP_CODE_AT))
-        return err_set(e, ENOTSUP, "KVM cannot step over `%s`; `--accel soft` can", text + STEP_CODE_AT);
+    if (kvm_cannot(s, text))
+        return err_set(e, ENOTSUP, "KVM cannot step over `%s`; `--accel soft` can", text);
     rc = vm_step(vm, s->vcpu, e);
     if (rc == 0)
         rc = vm_regs(vm, s->vcpu, &s->x, e);
@@ -342,7 +345,7 @@ void exec_step(struct cmd_run *r)
 {
     struct step s = {.r = r, .vcpu = r->targets.t[0].vcpu < 0 ? 0 : (unsigned)r->targets.t[0].vcpu};
     uint64_t n = 1, done = 0;
-    char next[STEP_TEXT];
+    char next[DISASM_TEXT];
     struct err e;
 
     if (r->p.arg[1] && units_uint(r->p.arg[1], "the number of instructions", 1, STEPS_MAX, &n, &e) < 0) {
@@ -358,7 +361,7 @@ void exec_step(struct cmd_run *r)
         regs_json(r, &s.x, s.vcpu);
     } else if (done) {
         describe(&s, next);
-        cmd_printf(r, "=> %s\n", next);
+        cmd_printf(r, "=> %016llx  %s\n", (unsigned long long)linear_rip(&s.x), next);
     }
     if (done < n) {
         cmd_flush(r);

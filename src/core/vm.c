@@ -161,11 +161,19 @@ static const char *instead(enum vm_state s)
     return s == VM_PAUSED ? "`resume` lets it go on" : s == VM_RUNNING ? "`stop` it first" : "`start` it first";
 }
 
+static int check_no_job(const struct vm *vm, struct err *e)
+{
+    if (vm->job == JOB_NONE)
+        return 0;
+    return err_set(e, EBUSY, "%s is busy (%s); try again in a moment", vm->config->name, job_names[vm->job]);
+}
+
 static int request(struct vm *vm, enum job_kind k, struct err *e)
 {
-    if (vm->job != JOB_NONE)
-        return err_set(e, EBUSY, "%s is busy (%s); try again in a moment", vm->config->name,
-                       job_names[vm->job]);
+    int rc = check_no_job(vm, e);
+
+    if (rc < 0)
+        return rc;
     if (legal[k][vm->state] < 0)
         return err_set(e, EALREADY, "%s is %s already", vm->config->name, state_names[vm->state]);
     if (legal[k][vm->state] == 0)
@@ -597,19 +605,21 @@ int vm_step(struct vm *vm, unsigned cpu, struct err *e)
     const char *name = vm->config->name;
     int rc = check_vcpu(vm, cpu, e);
 
+    if (rc == 0)
+        rc = check_no_job(vm, e);
     if (rc < 0)
         return rc;
-    if (vm->job != JOB_NONE)
-        return err_set(e, EBUSY, "%s is busy (%s); try again in a moment", name, job_names[vm->job]);
     if (vm->state != VM_PAUSED || vm->crashed || vm->power_request)
         return err_set(e, EINVAL, "%s has ended: its vCPUs cannot go on", name);
     vm->accel->clock_resume(vm->av); /* else it would be where the host's is */
     rc = vcpu_execute(&vm->vcpu[cpu]);
     vm->accel->clock_pause(vm->av);
     if (rc == -ENODATA)
-        return err_set(e, -rc, "vCPU %u of %s is halted: what wakes it comes only while the guest runs (`resume`)", cpu, name);
+        return err_set(e, -rc, "vCPU %u of %s is halted: what wakes it comes only while the guest runs (`resume`)",
+                       cpu, name);
     if (rc == -ECANCELED || rc == -ETIMEDOUT)
-        return err_set(e, -rc, "vCPU %u of %s did not get past this instruction in 0.1 s; if that is HLT, it waits for an interrupt", cpu, name);
+        return err_set(e, -rc, "vCPU %u of %s did not get past this instruction in 0.1 s; if that is HLT, it waits "
+                       "for an interrupt", cpu, name);
     return rc < 0 ? err_set(e, -rc, "vCPU %u of %s cannot go on: %s", cpu, name, strerror(-rc)) : 0;
 }
 

@@ -149,8 +149,8 @@ static void pace(void *opaque, bool paced)
 int vm_govern(struct vm *vm, struct governor *g)
 {
     static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
-                                       .now = now, .naps = naps, .tells = tells, .where = where, .place = place, .slice = slice,
-                                       .pace = pace};
+                                       .now = now, .naps = naps, .tells = tells, .where = where, .place = place,
+                                       .slice = slice, .pace = pace};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
     return vm->gov ? 0 : -ENOMEM;

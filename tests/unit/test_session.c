@@ -876,16 +876,22 @@ static void looking_inside_needs_a_pause(void **state)
     assert_says(r->error, "web is running: pause it first\n");
 }
 
+/* 32-bit code at 0x1000, which comes next. */
+static void put_code(struct fake_vm_script *v, const char *code, size_t len)
+{
+    memcpy(v->mem + 0x1000, code, len);
+    v->regs.cr0 = 1;
+    v->regs.seg[X86_CS].attr = X86_SEG_DB;
+    v->regs.seg[X86_CS].base = 0x1000;
+}
+
 static void steps_tell_what_they_do(void **state)
 {
     struct rig *r = *state;
     struct fake_vm_script *v = fake_vm(rig_vm(r, "web"));
 
     assert_int_equal(rig_do(r, "pause web"), CMD_DONE);
-    memcpy(v->mem + 0x1000, "\x90\x90\xf4", 3);
-    v->regs.cr0 = 1;
-    v->regs.seg[X86_CS].attr = X86_SEG_DB;
-    v->regs.seg[X86_CS].base = 0x1000;
+    put_code(v, "\x90\x90\xf4", 3);
     assert_int_equal(rig_do(r, "step web"), CMD_DONE);
     assert_string_equal(text_str(&r->out), "   0000000000001000  nop                                         rax=1\n"
                                            "=> 0000000000001001  nop\n");
@@ -909,10 +915,7 @@ static void memory_and_code_are_shown(void **state)
     char cmd[150], path[100];
 
     assert_int_equal(rig_do(r, "pause web"), CMD_DONE);
-    memcpy(v->mem + 0x1000, "\x90\xf4\xeb\xfd Hello\033", 11);
-    v->regs.cr0 = 1;
-    v->regs.seg[X86_CS].attr = X86_SEG_DB;
-    v->regs.seg[X86_CS].base = 0x1000;
+    put_code(v, "\x90\xf4\xeb\xfd Hello\033", 11);
     assert_int_equal(rig_do(r, "mem-dump web 0x1000 16"), CMD_DONE);
     assert_string_equal(text_str(&r->out), "0000000000001000  90 f4 eb fd 20 48 65 6c  6c 6f 1b 00 00 00 00 00  "
                                            "|.... Hello......|\n");

@@ -451,19 +451,25 @@ static enum exit_reason run(struct scpu *c)
     }
 }
 
+/* The host may have it again, and is told why. */
+static void leave(struct scpu *c, enum exit_reason reason)
+{
+    struct vexit x = {.reason = reason};
+
+    fpu_leave(c);
+    svm_exit(c->vm);
+    if (reason == EXIT_HLT)
+        x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
+    c->host.handle(c->host.opaque, &x);
+}
+
 static int soft_vcpu_run(struct accel_vcpu *v)
 {
     struct scpu *c = &v->c;
-    struct vexit x = {0};
 
     svm_enter(c->vm);
     fpu_enter(c);
-    x.reason = run(c);
-    fpu_leave(c);
-    svm_exit(c->vm);
-    if (x.reason == EXIT_HLT)
-        x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
-    c->host.handle(c->host.opaque, &x);
+    leave(c, run(c));
     return 0;
 }
 
@@ -471,7 +477,6 @@ static int soft_vcpu_run(struct accel_vcpu *v)
 static int soft_vcpu_step(struct accel_vcpu *v)
 {
     struct scpu *c = &v->c;
-    struct vexit x = {.reason = EXIT_SIGNAL};
     int rc = c->shutdown ? -EIO : c->halted ? -ENODATA : 0;
 
     svm_enter(c->vm);
@@ -482,15 +487,7 @@ static int soft_vcpu_step(struct accel_vcpu *v)
         rc = -EAGAIN;
     while (rc == 0 && c->exc.kind != EXC_NONE && !serve_requests(c))
         take_events(c);
-    fpu_leave(c);
-    svm_exit(c->vm);
-    if (rc == 0 && c->halted) {
-        x.reason = EXIT_HLT;
-        x.hlt.irqs_enabled = c->rflags_sys & FLAG_IF;
-    } else if (rc == 0 && c->shutdown) {
-        x.reason = EXIT_SHUTDOWN;
-    }
-    c->host.handle(c->host.opaque, &x);
+    leave(c, rc < 0 ? EXIT_SIGNAL : c->halted ? EXIT_HLT : c->shutdown ? EXIT_SHUTDOWN : EXIT_SIGNAL);
     return rc;
 }
 
