@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * trap: 256 entry stubs that build a struct regs (trap.h) and call trap_handle, and try_call,
- * by which a guest survives what it provokes.
+ * trap: 256 entry stubs that build a struct regs (trap.h) and call trap_handle, try_call, by
+ * which a guest survives what it provokes, and sti_hlt, of which trap_handle knows the address.
  */
 #include "layout.h"
 
@@ -93,6 +93,13 @@ try_landing:
         pop %r12
         pop %rbp
         pop %rbx
+        ret
+
+        .globl sti_hlt, sti_hlt_halts
+sti_hlt:
+        sti
+sti_hlt_halts:
+        hlt
         ret
 
         .section .note.GNU-stack, "", @progbits
