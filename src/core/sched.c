@@ -56,6 +56,8 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
 
             if (!c->hold && !v->paused) {
                 c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
+                c->ran = fade(c->ran, c->used / dt, dt, DEMAND_FADE);
+                c->slept = fade(c->slept, fmax(0, 1 - (c->used + c->waited) / dt), dt, DEMAND_FADE);
                 c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
             }
             c->demand = fmax(0, least(c->demand, 1));
@@ -71,6 +73,12 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
     d->wanted = fade(d->wanted, least((used + waited) / dt, d->cpus), dt, LOAD_FADE);
 }
 
+/* CPUs that it would use alone. Who sleeps is not served sooner by what it waits for, it only sleeps less. */
+static double would_use(const struct sched_cpu *c)
+{
+    return c->ran > 0 ? least(c->demand, c->ran / (c->ran + c->slept)) : c->demand;
+}
+
 /* What the rest of the host leaves us: of the time in which our guests could have run, as many
  * at a time as there are CPUs, the part in which they did. So a wait for one of ours is none. */
 static void find_supply(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
@@ -82,7 +90,7 @@ static void find_supply(struct sched_domain *d, struct sched_vm *const *vm, unsi
 
         v->limit = v->paused ? 0 : v->io_demand;
         for (unsigned i = 0; i < v->ncpus && !v->paused; i++)
-            v->limit += v->cpu[i].demand > 0.9 ? d->supply : least(v->cpu[i].demand, d->supply);
+            v->limit += v->cpu[i].demand > 0.9 ? d->supply : least(would_use(&v->cpu[i]), d->supply);
         v->limit = v->cap > 0 ? least(v->limit, v->cap) : v->limit;
     }
 }

@@ -39,7 +39,8 @@ struct sched_cpu { /* one vCPU */
     double waited; /* it wanted a CPU and the host gave none; negative: so much less than was said */
     unsigned naps; /* how often it was seen to go to sleep */
     /* state; the caller zeroes it */
-    double demand; /* 0 to 1 */
+    double demand; /* 0 to 1: it ran or waited */
+    double ran, slept; /* the part of the time in which it did */
     double nap_rate; /* a second */
     double turn; /* CPU time, fading: who has had less comes first */
     /* decided */

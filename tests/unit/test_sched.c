@@ -261,6 +261,25 @@ static void nobody_is_held_for_who_wakes_for_a_moment_only(void **state)
     assert_int_equal(held_beside(0), 200);
 }
 
+/* It wakes for a tenth of the time, and waits twice as long each time for what runs there. */
+static void waiting_to_be_woken_is_no_demand(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    add(m, 100, 1, 1);
+    add(m, 100, 1, 1);
+    for (unsigned i = 0; i < 300; i++) {
+        m->cpu[0][0].used = 0.0010;
+        m->cpu[0][0].waited = 0.0010;
+        m->cpu[1][0].used = 0.0002;
+        m->cpu[1][0].waited = 0.0004;
+        sched_step(&m->d, m->list, 2, 0.002);
+    }
+    assert_near(m->vm[1].entitlement, 0.0002 / 0.0016, 0.001);
+    free(m);
+}
+
 static void each_that_runs_has_a_cpu_where_no_other_is(void **state)
 {
     cpu_set_t all, second;
@@ -474,6 +493,7 @@ int main(void)
         cmocka_unit_test(idle_guests_leave_all_to_the_others),
         cmocka_unit_test(a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest),
         cmocka_unit_test(nobody_is_held_for_who_wakes_for_a_moment_only),
+        cmocka_unit_test(waiting_to_be_woken_is_no_demand),
         cmocka_unit_test(each_that_runs_has_a_cpu_where_no_other_is),
         cmocka_unit_test(a_sleeper_before_each_step_gains_nothing),
         cmocka_unit_test(a_busy_host_changes_nothing_in_the_ratio),
