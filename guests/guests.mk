@@ -6,7 +6,7 @@
 , := ,
 
 TINYDIR    := build/guests/tiny
-TINYNAMES  := hello spin memhog chatty rogue selftest
+TINYNAMES  := hello spin memhog chatty flood rogue selftest
 TINY       := $(TINYNAMES:%=$(TINYDIR)/%.elf)
 TINYCC     ?= gcc
 TINYCFLAGS := -std=gnu11 -O2 -g0 -m64 -ffreestanding -nostdlib -fno-pie -no-pie -mno-red-zone \

@@ -51,7 +51,7 @@ _ruche() {
     case "$mode:$cur" in
     doctor:*) ;;
     *:-*) mapfile -t COMPREPLY < <(compgen -W "$(_ruche_options "$mode" "$1")" -- "$cur") ;;
-    run:*) mapfile -t COMPREPLY < <(compgen -W 'debian hello spin memhog chatty rogue selftest' -- "$cur"; compgen -f -- "$cur") ;;
+    run:*) mapfile -t COMPREPLY < <(compgen -W 'debian hello spin memhog chatty flood rogue selftest' -- "$cur"; compgen -f -- "$cur") ;;
     :*) [ "$COMP_CWORD" -gt 1 ] || mapfile -t COMPREPLY < <(compgen -W 'run ctl lint doctor' -- "$cur")
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur") ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;

@@ -29,6 +29,7 @@
 #define VEC_TIMER 0x40
 #define VEC_IPI 0x41
 #define VEC_WAKE 0x42
+#define VEC_DEVICE 0x43 /* one that the guest drives itself */
 #define VEC_SPURIOUS 0xff
 
 #define BOOT_PVH 1

@@ -138,6 +138,8 @@ static void __attribute__((noreturn)) stop(void)
 
     if (how && !strcmp(how, "exit"))
         debug_exit(0x7f);
+    if (how && !strcmp(how, "crash"))
+        triple_fault();
     halt_forever();
 }
 

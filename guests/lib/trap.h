@@ -3,7 +3,7 @@
  * trap: exceptions, interrupts and the per-CPU state they need.
  *
  * An exception that nobody expects prints every register and halts (or ends the machine with
- * `panic=exit` on the command line). One inside try_call is caught, on any CPU, at any
+ * `panic=exit` or `panic=crash` on the command line). One inside try_call is caught, on any CPU, at any
  * nesting. Handlers run with interrupts masked.
  */
 #ifndef TINY_TRAP_H
@@ -70,7 +70,7 @@ void irq_handler(unsigned vec, void (*fn)(struct regs *r));
 const char *trap_name(unsigned vec);
 void regs_print(const struct regs *r);
 
-/* Prints and stops this CPU for good, or ends the machine (`panic=exit`). */
+/* Prints and stops this CPU for good, or ends the machine (`panic=exit`, `panic=crash`). */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void halt_forever(void) __attribute__((noreturn));
 

@@ -3,6 +3,7 @@
  * pci: attacks on configuration space, BARs and MSI-X tables. What was there is put back.
  */
 #include "pcidev.h"
+#include "rogue.h"
 
 static struct pci_saved devs[PCI_DEVS_MAX];
 

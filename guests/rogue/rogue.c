@@ -2,7 +2,7 @@
  *
  * rogue: see rogue.h.
  *
- * Options: attack=NAME[,NAME...], all or list (all)  seed=N  each=MS (500)  rounds=N (instead of
+ * Options: attack=NAME[,NAME...], all or list (all)  seed=N (1; 0: another each time)  each=MS (500)  rounds=N (instead of
  *   a time: the same attempts every time)  loop[=N] (again, with the next seed)
  *   end=halt|triple|hltoff|poweroff|exit (halt)
  * A disk given to this guest is written to: give it a copy.
@@ -335,6 +335,8 @@ void guest_main(void)
 
     formatf(list, sizeof(list), "%s", s ? s : "all");
     cfg.seed = opt_u64("seed", 1);
+    if (!cfg.seed)
+        cfg.seed = rdtsc();
     cfg.rounds = opt_u64("rounds", 0);
     cfg.each_tsc = ns_to_tsc(opt_u64("each", 500) * 1000000);
     loops = opt_flag("loop") && !opt("loop") ? ~0ull : opt_u64("loop", 1);

@@ -4,8 +4,14 @@
  * must not do; here it is done.
  */
 #include "pcidev.h"
+#include "rogue.h"
 
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
+
+static bool begin(const struct vdev *v)
+{
+    return virtio_begin(v, rnd(2) ? ~0u : (u32)rnd64());
+}
 
 /* Runs `once` on each queue of each device in turn, each time started anew. */
 static void each_queue(void (*once)(const struct vdev *v, struct vq *q))
@@ -19,11 +25,13 @@ static void each_queue(void (*once)(const struct vdev *v, struct vq *q))
     while (more()) {
         for (unsigned n = 0; virtio_find(n, &v); n++) {
             unsigned queues;
+            u16 queue;
             struct vq q;
-            if (!virtio_begin(&v))
+            if (!begin(&v))
                 continue;
             queues = mmio16(v.common + VIRTIO_QUEUES);
-            q = virtio_queue(&v, (u16)rnd(queues ? queues : 1));
+            queue = (u16)rnd(queues ? queues : 1);
+            q = virtio_queue(&v, queue, (void *)(sandbox() + (16 + 4 * (queue % 8)) * 4096));
             if (q.size) {
                 virtio_driver_ok(&v);
                 once(&v, &q);
@@ -99,7 +107,7 @@ static void size(const struct vdev *v, struct vq *q)
     static const u16 sizes[] = {0, 1, 3, 5, 127, 255, 257, 512, 1000, 32768, 32769, 65535};
     u64 d = (u64)q->desc;
 
-    virtio_begin(v);
+    begin(v);
     virtio_queue_raw(v, q->index, sizes[rnd(ARRAY_LEN(sizes))], d, d + 4096, d + 8192);
     virtio_queue_raw(v, (u16)rnd64(), sizes[rnd(ARRAY_LEN(sizes))], d, d + 4096, d + 8192);
     virtio_driver_ok(v);
@@ -128,7 +136,7 @@ static void overlap(const struct vdev *v, struct vq *q)
     u64 at = sandbox() + 16 * 4096;
     u64 desc = at + rnd(4) * 16, avail = rnd(2) ? desc + rnd(64) * 2 : at + rnd(4096), used = rnd(2) ? avail + rnd(64) * 2 - 4 : desc + rnd(512) * 4;
 
-    virtio_begin(v);
+    begin(v);
     for (unsigned i = 0; i < 2048; i++)
         ((u64 *)at)[i] = rnd(4) ? i : data();
     virtio_queue_raw(v, q->index, q->size, desc, avail, used);
@@ -144,7 +152,7 @@ static void rings_in_mmio(const struct vdev *v, struct vq *q)
 {
     u64 d = (u64)q->desc;
 
-    virtio_begin(v);
+    begin(v);
     virtio_queue_raw(v, q->index, q->size, rnd(2) ? bad_addr() & ~15ull : d, rnd(2) ? bad_addr() & ~1ull : d + 4096,
                      rnd(2) ? bad_addr() & ~3ull : d + 8192);
     virtio_driver_ok(v);

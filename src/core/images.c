@@ -22,6 +22,7 @@ static const struct image images[] = {
     {"spin", "tiny/spin.elf", NULL, false, "burns its processor, prints its progress", "make"},
     {"memhog", "tiny/memhog.elf", NULL, false, "takes all its memory", "make"},
     {"chatty", "tiny/chatty.elf", NULL, false, "storms of I/O and exits", "make"},
+    {"flood", "tiny/flood.elf", NULL, false, "floods its disk or its network", "make"},
     {"rogue", "tiny/rogue.elf", NULL, false, "tries to break out", "make"},
     {"selftest", "tiny/selftest.elf", NULL, false, "tests the machine from inside", "make"},
 };

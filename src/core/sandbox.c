@@ -154,11 +154,16 @@ static int allow_common(scmp_filter_ctx f)
 }
 
 /* Memory for the C library and the software CPU's caches: never executable. */
-static int allow_plain_mmap(scmp_filter_ctx f)
+static int allow_memory(scmp_filter_ctx f)
 {
-    return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
-                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-                            SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+    int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                              SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+
+    if (rc == 0) /* by which malloc's arenas grow: without it each allocation is a mapping of its own */
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    return rc;
 }
 
 static void filter_done(scmp_filter_ctx f, int rc)
@@ -188,7 +193,7 @@ void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsig
     if (rc == 0) /* each KVM_RUN passes the filter: look at ioctl first */
         rc = seccomp_syscall_priority(f, SCMP_SYS(ioctl), 255);
     if (rc == 0 && (SANITIZED || strcmp(engine, "soft") == 0))
-        rc = allow_plain_mmap(f);
+        rc = allow_memory(f);
     filter_done(f, rc);
 }
 
@@ -201,7 +206,7 @@ static void filter_list(const int *nr, size_t n)
     if (rc == 0)
         rc = allow_list(f, nr, n);
     if (rc == 0)
-        rc = allow_plain_mmap(f);
+        rc = allow_memory(f);
     filter_done(f, rc);
 }
 
@@ -254,7 +259,7 @@ void sandbox_net_thread(void)
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY));
     if (rc == 0)
-        rc = allow_plain_mmap(f);
+        rc = allow_memory(f);
     filter_done(f, rc);
 }
 

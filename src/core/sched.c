@@ -73,10 +73,11 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
     d->wanted = fade(d->wanted, least((used + waited) / dt, d->cpus), dt, LOAD_FADE);
 }
 
-/* CPUs that it would use alone. Who sleeps is not served sooner by what it waits for, it only sleeps less. */
-static double would_use(const struct sched_cpu *c)
+/* CPUs that it would use alone: if it had not waited it would have slept the more. How long I/O threads wait is not
+ * known; where they work, what their vCPUs wait stands for it. */
+static double would_use(const struct sched_vm *v, const struct sched_cpu *c)
 {
-    return c->ran > 0 ? least(c->demand, c->ran / (c->ran + c->slept)) : c->demand;
+    return v->io_demand < SCHED_LIGHT && c->ran > 0 ? least(c->demand, c->ran / (c->ran + c->slept)) : c->demand;
 }
 
 /* What the rest of the host leaves us: of the time in which our guests could have run, as many
@@ -90,7 +91,7 @@ static void find_supply(struct sched_domain *d, struct sched_vm *const *vm, unsi
 
         v->limit = v->paused ? 0 : v->io_demand;
         for (unsigned i = 0; i < v->ncpus && !v->paused; i++)
-            v->limit += v->cpu[i].demand > 0.9 ? d->supply : least(would_use(&v->cpu[i]), d->supply);
+            v->limit += v->cpu[i].demand > 0.9 ? d->supply : least(would_use(v, &v->cpu[i]), d->supply);
         v->limit = v->cap > 0 ? least(v->limit, v->cap) : v->limit;
     }
 }

@@ -29,17 +29,10 @@ from spinlab import SpinLab, guest, minus, parts  # noqa: E402
 PROMISED = 0.95
 TURNS = 8         # beside the antagonist and without it: each pause may leave the victim faster or slower (docs/SOFTCPU.md)
 LAN = "networks: {lan: {nat: true}}\n"
-UDP = "while :; do dd if=/dev/zero bs=1400 count=20000 2>/dev/null | nc -u -w 1 %s 9; done"
 
 
-def tiny(image, append, memory="17M"):     # not the victim's, so that work() tells them apart
-    return {**guest(), "image": image, "append": append, "memory": memory}, None
-
-
-def linux(command):
-    """Debian, whose shell is given a command that does not end."""
-    return {**guest(), "image": "debian", "append": "quiet", "memory": "96M", "nets": ["lan"],
-            "disks": [{"path": "bad.img", "size": "64M"}]}, command
+def tiny(image, append, memory="17M", **keys):  # not the victim's memory, so that work() tells them apart
+    return {**guest(), "image": image, "append": append, "memory": memory, **keys}
 
 
 ANTAGONISTS = {
@@ -52,23 +45,18 @@ ANTAGONISTS = {
     "nap storm": tiny("chatty", "quiet mode=hlt"),
     "memory hog": tiny("memhog", "quiet then=dirty", "256M"),
     "console flood": tiny("chatty", "quiet mode=serial"),
-    "rogue": tiny("rogue", "attack=all each=50 loop"),
-    "disk flood": linux("while :; do dd if=/dev/zero of=/dev/vda bs=64k count=512 conv=fsync 2>/dev/null; "
-                        "dd if=/dev/vda of=/dev/null bs=4k 2>/dev/null; done"),
-    "network flood": linux("arp -s 10.0.2.99 52:54:00:00:00:99; " + UDP % "10.0.2.99"),
-    "nat flood": linux("sleep 1; " + UDP % "10.0.2.2"),
+    "rogue": tiny("rogue", "attack=all each=50 loop seed=0 panic=crash", on={"crash": "start {name}"}),
+    "disk flood": tiny("flood", "quiet mode=disk", disks=[{"path": "bad.img", "size": "64M"}]),
+    "network flood": tiny("flood", "quiet mode=net", nets=["lan"]),
+    "nat flood": tiny("flood", "quiet mode=net to=10.0.2.2", nets=["lan"]),
 }
 LATE = re.compile(r"spin: late (\d+) (\d+) (\d+) us")
 
 
 def lab(victim, antagonist, options):
     """Both run, and the antagonist is at it."""
-    bad, command = antagonist or (None, None)
-    i = SpinLab([victim] + ([bad] if bad else []), 1, options.accel, more=LAN if command else "")
+    i = SpinLab([victim] + ([antagonist] if antagonist else []), 1, options.accel, more=LAN)
     try:
-        if command:
-            i.ask("expect", "g1", "# $", "140")
-            i.ask("send", "g1", f"({command}) &\\n")
         i.until(lambda: all(vm["state"] == "running" for vm in i.stats().values()), 60, "both run")
         i.until_used(0.5, 20)
         i.until(lambda: i.work()[0], 20, "the victim works")

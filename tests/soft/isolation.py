@@ -15,6 +15,7 @@ LAB = """
 name: isolation
 host: {cpus: 0}
 defaults: {memory: 16M}
+networks: {lan: {nat: true}}
 guests:
   victim: {image: spin, append: "rate=1 duty=10 late"}
   neighbour: {image: hello}
@@ -23,8 +24,10 @@ guests:
   storm: {image: chatty, append: "quiet mode=pio"}
   ticks: {image: chatty, append: "quiet mode=timer hz=50000"}
   hog: {image: memhog, memory: 64M, append: "quiet then=dirty"}
+  datagrams: {image: flood, append: "quiet mode=net to=10.0.2.2", nets: [lan]}
+  writer: {image: flood, append: "quiet mode=disk", disks: [{path: bad.img, size: 16M}]}
 """
-ANTAGONISTS = ("rogue", "flood", "storm", "ticks", "hog")
+ANTAGONISTS = ("rogue", "flood", "storm", "ticks", "hog", "datagrams", "writer")
 IDLE = 50
 
 

@@ -3,6 +3,8 @@
  * pcidev: see pcidev.h. PCI 3.0 section 3.2.2.3; virtio 1.2 sections 4.1.4 and 2.7.
  */
 #include "pcidev.h"
+#include "apic.h"
+#include "page.h"
 
 u32 pci_read(unsigned bdf, unsigned reg, unsigned width)
 {
@@ -135,17 +137,15 @@ void virtio_reset(const struct vdev *v)
         pause();
 }
 
-bool virtio_begin(const struct vdev *v)
+bool virtio_begin(const struct vdev *v, u32 features)
 {
-    u32 low;
-
     virtio_reset(v);
     mmio8_set(v->common + VIRTIO_STATUS, 1);
     mmio8_set(v->common + VIRTIO_STATUS, 3);
     mmio32_set(v->common + VIRTIO_FEATURE_SEL, 0);
-    low = mmio32(v->common + VIRTIO_FEATURE);
+    features &= mmio32(v->common + VIRTIO_FEATURE);
     mmio32_set(v->common + VIRTIO_GUEST_SEL, 0);
-    mmio32_set(v->common + VIRTIO_GUEST, rnd(2) ? low : low & (u32)rnd64());
+    mmio32_set(v->common + VIRTIO_GUEST, features);
     mmio32_set(v->common + VIRTIO_GUEST_SEL, 1);
     mmio32_set(v->common + VIRTIO_GUEST, 1); /* VERSION_1 */
     mmio8_set(v->common + VIRTIO_STATUS, 11);
@@ -172,22 +172,40 @@ void virtio_queue_raw(const struct vdev *v, u16 index, u16 size, u64 desc, u64 a
     mmio16_set(c + VIRTIO_Q_ENABLE, 1);
 }
 
-struct vq virtio_queue(const struct vdev *v, u16 index)
+struct vq virtio_queue(const struct vdev *v, u16 index, void *rings)
 {
-    u64 at = sandbox() + (16 + 4 * (index % 8)) * 4096;
-    struct vq q = {.index = index};
+    u64 at = (u64)rings;
+    struct vq q = {.index = index, .desc = rings, .avail = (u16 *)(at + 4096), .used = (u16 *)(at + 8192)};
 
     mmio16_set(v->common + VIRTIO_Q_SEL, index);
     q.size = mmio16(v->common + VIRTIO_Q_SIZE);
     if (q.size > 256)
         q.size = 256;
-    memset((void *)at, 0, 4 * 4096);
-    q.desc = (struct desc *)at;
-    q.avail = (u16 *)(at + 4096);
-    q.used = (u16 *)(at + 8192);
+    memset(rings, 0, VQ_BYTES);
     if (q.size)
         virtio_queue_raw(v, index, q.size, at, at + 4096, at + 8192);
     return q;
+}
+
+bool virtio_irq(const struct vdev *v, u16 index, unsigned vec)
+{
+    unsigned cap = pci_cap(v->bdf, 0x11, 0);
+    u32 where;
+    u64 entry;
+
+    if (!cap)
+        return false;
+    where = pci_read(v->bdf, cap + 4, 4);
+    entry = pci_bar(v->bdf, where & 7) + (where & ~7u);
+    page_map(entry, 16);
+    mmio32_set(entry, LAPIC_BASE | lapic_id() << 12);
+    mmio32_set(entry + 4, 0);
+    mmio32_set(entry + 8, vec);
+    mmio32_set(entry + 12, 0);
+    pci_write(v->bdf, cap + 2, 2, 0x8000);
+    mmio16_set(v->common + VIRTIO_Q_SEL, index);
+    mmio16_set(v->common + VIRTIO_Q_MSIX, 0);
+    return mmio16(v->common + VIRTIO_Q_MSIX) == 0;
 }
 
 void virtio_kick(const struct vdev *v, u16 index)

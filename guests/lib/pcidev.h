@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * pcidev: PCI configuration space by ports 0xcf8/0xcfc, and a modern virtio-pci driver that is
- * just able to start a device the right way, so that it can be used the wrong way.
+ * pcidev: PCI configuration space by ports 0xcf8/0xcfc, and what starts a modern virtio-pci device.
  */
-#ifndef ROGUE_PCIDEV_H
-#define ROGUE_PCIDEV_H
+#ifndef TINY_PCIDEV_H
+#define TINY_PCIDEV_H
 
-#include "rogue.h"
+#include "cpu.h"
 
 u32 pci_read(unsigned bdf, unsigned reg, unsigned width);
 void pci_write(unsigned bdf, unsigned reg, unsigned width, u32 v);
@@ -53,15 +52,17 @@ struct vq {
 };
 
 void virtio_reset(const struct vdev *v);
-bool virtio_begin(const struct vdev *v);  /* reset .. FEATURES_OK */
+bool virtio_begin(const struct vdev *v, u32 features); /* reset .. FEATURES_OK, with those of the first 32 that it has */
 void virtio_driver_ok(const struct vdev *v);
 
-/* Queue `index` with rings in the sandbox (page 16 + 4 * index on); size 0 of it: there is none. */
-struct vq virtio_queue(const struct vdev *v, u16 index);
+/* Queue `index`, 256 long at most, with its rings there (whole pages); size 0 of it: there is none. */
+enum { VQ_BYTES = 4 * 4096 };
+struct vq virtio_queue(const struct vdev *v, u16 index, void *rings);
+bool virtio_irq(const struct vdev *v, u16 index, unsigned vec); /* by MSI-X to this CPU; before virtio_driver_ok */
 void virtio_queue_raw(const struct vdev *v, u16 index, u16 size, u64 desc, u64 avail, u64 used);
 void virtio_kick(const struct vdev *v, u16 index);
 
-/* Publishes `n` heads from the descriptor table's start. */
+/* The device may take the chain that begins at `head`. */
 void vq_publish(struct vq *q, u16 head);
 
 #endif
