@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What a thread can still do behind its filter (core/sandbox.h). Filters stay for life: each runs in a process of
+ * its own.
+ */
+#include "core/sandbox.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PIECES = 4000, PIECE_BYTES = 1000, MAPPINGS_MORE = 20 };
+
+static int maps;
+
+static unsigned mappings(void)
+{
+    static char text[1 << 16];
+    unsigned lines = 0;
+    ssize_t n;
+
+    for (off_t at = 0; (n = pread(maps, text, sizeof text, at)) > 0; at += n)
+        for (ssize_t i = 0; i < n; i++)
+            lines += text[i] == '\n';
+    return lines;
+}
+
+/* A second thread: its arena grows by mprotect, where the first one's does by brk. */
+static void *allocates(void *filter)
+{
+    static void *piece[PIECES];
+    unsigned before;
+
+    ((void (*)(void))(uintptr_t)filter)();
+    before = mappings();
+    if (before == 0)
+        _exit(5);
+    for (unsigned i = 0; i < PIECES; i++)
+        if (!(piece[i] = malloc(PIECE_BYTES)))
+            _exit(1);
+    _exit(mappings() > before + MAPPINGS_MORE ? 2 : 0);
+}
+
+static void *makes_code(void *filter)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    ((void (*)(void))(uintptr_t)filter)();
+    _exit(mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 ? 3 : 0);
+}
+
+static int in_a_child(void *(*thread)(void *), void (*filter)(void))
+{
+    pid_t child = fork();
+    pthread_t t;
+    int status;
+
+    if (child == 0) {
+        maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+        pthread_create(&t, NULL, thread, (void *)(uintptr_t)filter);
+        pthread_join(t, NULL);
+        _exit(4);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void memory_grows_behind_the_filters_but_never_becomes_code(void **state)
+{
+    static void (*const filters[])(void) = {sandbox_io_thread, sandbox_net_thread, sandbox_governor_thread};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        assert_int_equal(in_a_child(allocates, filters[i]), 0);
+        assert_int_equal(in_a_child(makes_code, filters[i]), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_grows_behind_the_filters_but_never_becomes_code),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
