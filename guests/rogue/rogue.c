@@ -2,8 +2,8 @@
  *
  * rogue: see rogue.h.
  *
- * Options: attack=NAME[,NAME...], all or list (all)  seed=N (1; 0: another each time)  each=MS (500)  rounds=N (instead of
- *   a time: the same attempts every time)  loop[=N] (again, with the next seed)
+ * Options: attack=NAME[,NAME...], all or list (all)  seed=N (1; 0: another, and another attack first, each time)
+ *   each=MS (500)  rounds=N (instead of a time: the same attempts every time)  loop[=N] (again, with the next seed)
  *   end=halt|triple|hltoff|poweroff|exit (halt)
  * A disk given to this guest is written to: give it a copy.
  */
@@ -13,6 +13,7 @@ static struct {
     u64 state, seed, each_tsc, rounds;
     u64 until, left; /* of the attack that runs */
     u64 tried;
+    unsigned first; /* attack */
     u64 sandbox;
 } cfg;
 
@@ -297,11 +298,13 @@ static unsigned run_list(const char *list)
     bool all = !strcmp(list, "all");
     unsigned n = 0;
 
-    for (unsigned i = 0; i < ARRAY_LEN(attacks); i++)
-        if (listed(list, attacks[i].name) || (all && !attacks[i].fatal)) {
-            run(&attacks[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(attacks); i++) {
+        const struct attack *a = &attacks[(cfg.first + i) % ARRAY_LEN(attacks)];
+        if (listed(list, a->name) || (all && !a->fatal)) {
+            run(a);
             n++;
         }
+    }
     return n;
 }
 
@@ -335,8 +338,10 @@ void guest_main(void)
 
     formatf(list, sizeof(list), "%s", s ? s : "all");
     cfg.seed = opt_u64("seed", 1);
-    if (!cfg.seed)
+    if (!cfg.seed) {
         cfg.seed = rdtsc();
+        cfg.first = (unsigned)(cfg.seed % ARRAY_LEN(attacks));
+    }
     cfg.rounds = opt_u64("rounds", 0);
     cfg.each_tsc = ns_to_tsc(opt_u64("each", 500) * 1000000);
     loops = opt_flag("loop") && !opt("loop") ? ~0ull : opt_u64("loop", 1);

@@ -654,11 +654,16 @@ void governor_stir(struct gov_guest *a)
 void governor_sample(struct gov_guest *a)
 {
     pthread_mutex_lock(&a->gov->lock);
-    a->entitlement = a->live && a->seconds > 0 ? a->entitled / a->seconds : NAN;
-    a->reason = REASON_NONE;
-    for (int r = 1; a->live && r < REASONS; r++)
-        if (a->why[r] > a->why[a->reason])
-            a->reason = (enum sched_reason)r;
+    if (!a->live) {
+        a->entitlement = NAN;
+        a->reason = REASON_NONE;
+    } else if (a->seconds > 0) { /* else no step was taken since: what was, is */
+        a->entitlement = a->entitled / a->seconds;
+        a->reason = REASON_NONE;
+        for (int r = 1; r < REASONS; r++)
+            if (a->why[r] > a->why[a->reason])
+                a->reason = (enum sched_reason)r;
+    }
     a->seconds = a->entitled = 0;
     memset(a->why, 0, sizeof a->why);
     pthread_mutex_unlock(&a->gov->lock);

@@ -144,11 +144,12 @@ class SpinLab(Instance):
         stats = self.stats()
         return [stats[n]["cpu"]["seconds"] for n in self.names]
 
-    def read(self):
-        """All meters at once: just after Ruche has taken its sample of the last second."""
+    def read(self, of=slice(None)):
+        """All meters at once: just after Ruche has taken its sample of the last second, `of` all or of some (one that is
+        started again is looked at then, too)."""
         before = ours = self.ours()
         end = time.monotonic() + 5
-        while ours == before and time.monotonic() < end:
+        while ours[of] == before[of] and time.monotonic() < end:
             time.sleep(0.004)
             ours = self.ours()
         return ours, self.work(), self.kernel(), time.monotonic(), idle_seconds(self.cpus)
