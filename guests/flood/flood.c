@@ -34,6 +34,7 @@ static struct vdev dev;
 static struct vq queue;
 static bool busy[DEPTH_MAX]; /* the device has it; slot i is the chain that begins at descriptor 3 * i */
 static u16 seen;             /* how many it has given back */
+static u8 status[DEPTH_MAX]; /* what a disk says of the slot's request */
 static u64 bytes;
 
 static volatile u32 *used_entry(u16 n)
@@ -44,7 +45,10 @@ static volatile u32 *used_entry(u16 n)
 static void collect(void)
 {
     for (; seen != queue.used[1]; seen++) {
-        busy[*used_entry(seen) / 3] = false;
+        unsigned slot = *used_entry(seen) / 3;
+        if (status[slot])
+            panic("the disk answers %u", status[slot]);
+        busy[slot] = false;
         progress.cpu[0].done++;
     }
     progress.cpu[0].tsc = rdtsc();
@@ -97,7 +101,7 @@ static void tell(void)
 static void disk_request(u32 type, u64 sector, unsigned len)
 {
     static struct blk_head head[DEPTH_MAX];
-    static u8 status[DEPTH_MAX], *data;
+    static u8 *data;
     unsigned slot = free_slot();
     struct desc *d = &queue.desc[3 * slot];
 
@@ -195,14 +199,12 @@ static bool start(unsigned type, u32 features, u16 index)
     void *rings = pages_alloc(VQ_BYTES / 4096);
 
     for (unsigned n = 0; virtio_find(n, &dev); n++) {
-        if (dev.type != type || !virtio_begin(&dev, features))
+        if (dev.type != type || !virtio_begin(&dev, features) || !virtio_irq(&dev, index, VEC_DEVICE))
             continue;
         queue = virtio_queue(&dev, index, rings);
-        if (3 * cfg.depth > queue.size)
-            cfg.depth = queue.size / 3;
-        irq_handler(VEC_DEVICE, wake);
-        if (!cfg.depth || !virtio_irq(&dev, index, VEC_DEVICE))
+        if (queue.size < 3 * cfg.depth)
             continue;
+        irq_handler(VEC_DEVICE, wake);
         virtio_driver_ok(&dev);
         return true;
     }

@@ -123,8 +123,8 @@ static inline void invlpg(u64 va) { asm volatile("invlpg (%0)" : : "r"(va) : "me
 static inline void sti(void) { asm volatile("sti" : : : "memory"); }
 static inline void cli(void) { asm volatile("cli" : : : "memory"); }
 static inline void hlt(void) { asm volatile("hlt" : : : "memory"); }
-/* Enables interrupts and waits for one. No sleep is lost to an interrupt that comes between the two, even where
- * the processor lets it (QEMU 7.2 forgets STI's shadow when a nested guest is left there): then HLT is left out. */
+/* Enables interrupts and waits for one. No wake is lost to one that comes between the two (they were on already, or
+ * QEMU 7.2 forgot that STI holds them off): then HLT is left out. */
 void sti_hlt(void);
 extern const char sti_hlt_halts[];
 static inline void pause(void) { asm volatile("pause" : : : "memory"); }

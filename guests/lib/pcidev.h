@@ -58,7 +58,7 @@ void virtio_driver_ok(const struct vdev *v);
 /* Queue `index`, 256 long at most, with its rings there (whole pages); size 0 of it: there is none. */
 enum { VQ_BYTES = 4 * 4096 };
 struct vq virtio_queue(const struct vdev *v, u16 index, void *rings);
-bool virtio_irq(const struct vdev *v, u16 index, unsigned vec); /* by MSI-X to this CPU; before virtio_driver_ok */
+bool virtio_irq(const struct vdev *v, u16 index, unsigned vec); /* by MSI-X to this CPU; before virtio_queue */
 void virtio_queue_raw(const struct vdev *v, u16 index, u16 size, u64 desc, u64 avail, u64 used);
 void virtio_kick(const struct vdev *v, u16 index);
 

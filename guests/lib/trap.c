@@ -202,7 +202,7 @@ void trap_handle(struct regs *r)
     if (r->vec >= VEC_PIC && r->vec < VEC_PIC + 16 && pic_spurious((unsigned)r->vec - VEC_PIC))
         return;
     if (r->rip == (u64)sti_hlt_halts)
-        r->rip++; /* it came although STI holds it off: QEMU's SVM forgets that, see sti_hlt */
+        r->rip++; /* the one that was waited for */
     if (irq_handlers[r->vec])
         irq_handlers[r->vec](r);
     if (r->vec >= VEC_PIC && r->vec < VEC_PIC + 16)

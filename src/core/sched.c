@@ -41,6 +41,15 @@ static double used_by(const struct sched_vm *v)
     return sum;
 }
 
+/* CPUs that it would use alone: if it had not waited it would have slept the more. How long I/O threads wait is not
+ * known; where they work, what their vCPUs wait stands for it. */
+static double would_use(const struct sched_vm *v, const struct sched_cpu *c)
+{
+    if (c->demand > 0.9)
+        return 1;
+    return v->io_demand < SCHED_LIGHT && c->ran > 0 ? least(c->demand, c->ran / (c->ran + 1 - c->demand)) : c->demand;
+}
+
 /* What was measured becomes demand; a vCPU that was held could not show any, and what a guest
  * wanted before a pause is the best guess for what it wants after. */
 static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt)
@@ -51,33 +60,25 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
         struct sched_vm *v = vm[k];
         double want = 0;
 
+        v->io_demand = fade(v->io_demand, v->io_used / dt, dt, DEMAND_FADE);
         for (unsigned i = 0; i < v->ncpus; i++) {
             struct sched_cpu *c = &v->cpu[i];
 
             if (!c->hold && !v->paused) {
                 c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
                 c->ran = fade(c->ran, c->used / dt, dt, DEMAND_FADE);
-                c->slept = fade(c->slept, fmax(0, 1 - (c->used + c->waited) / dt), dt, DEMAND_FADE);
                 c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
             }
             c->demand = fmax(0, least(c->demand, 1));
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
-            want += v->paused ? 0 : c->demand > 0.9 ? 1 : c->demand;
+            want += v->paused ? 0 : would_use(v, c);
             waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;
         }
-        v->io_demand = fade(v->io_demand, v->io_used / dt, dt, DEMAND_FADE);
         v->want = want + v->io_demand;
         used += used_by(v);
     }
     d->used = fade(d->used, used / dt, dt, LOAD_FADE);
     d->wanted = fade(d->wanted, least((used + waited) / dt, d->cpus), dt, LOAD_FADE);
-}
-
-/* CPUs that it would use alone: if it had not waited it would have slept the more. How long I/O threads wait is not
- * known; where they work, what their vCPUs wait stands for it. */
-static double would_use(const struct sched_vm *v, const struct sched_cpu *c)
-{
-    return v->io_demand < SCHED_LIGHT && c->ran > 0 ? least(c->demand, c->ran / (c->ran + c->slept)) : c->demand;
 }
 
 /* What the rest of the host leaves us: of the time in which our guests could have run, as many
@@ -91,7 +92,7 @@ static void find_supply(struct sched_domain *d, struct sched_vm *const *vm, unsi
 
         v->limit = v->paused ? 0 : v->io_demand;
         for (unsigned i = 0; i < v->ncpus && !v->paused; i++)
-            v->limit += v->cpu[i].demand > 0.9 ? d->supply : least(would_use(v, &v->cpu[i]), d->supply);
+            v->limit += least(would_use(v, &v->cpu[i]), d->supply);
         v->limit = v->cap > 0 ? least(v->limit, v->cap) : v->limit;
     }
 }

@@ -4,8 +4,8 @@
  * system call (governor.h has them), so that it can be tested with a simulated machine.
  *
  * Guests that may use the same host CPUs form a domain. Its capacity is divided by weighted
- * max-min fairness: a guest is entitled to what its share is of the capacity, or to its demand
- * or cap if that is less; what is left goes to the others in the ratio of their shares.
+ * max-min fairness: a guest is entitled to what its share is of the capacity, or to what it
+ * would use alone or its cap if that is less; what is left goes to the others in the ratio of their shares.
  * Service owed is kept exactly, in CPU seconds, as `credit`: it grows by the entitlement's part
  * of all that was really used, and shrinks by what the guest used. So a busy host changes
  * nothing in the ratio, and a slice that was too long is made up for by a longer wait, also at
@@ -39,8 +39,8 @@ struct sched_cpu { /* one vCPU */
     double waited; /* it wanted a CPU and the host gave none; negative: so much less than was said */
     unsigned naps; /* how often it was seen to go to sleep */
     /* state; the caller zeroes it */
-    double demand; /* 0 to 1: it ran or waited */
-    double ran, slept; /* the part of the time in which it did */
+    double demand; /* 0 to 1: the part of the time in which it ran or waited */
+    double ran;    /* in which it ran */
     double nap_rate; /* a second */
     double turn; /* CPU time, fading: who has had less comes first */
     /* decided */
@@ -69,7 +69,7 @@ struct sched_vm {
     /* state */
     double credit, tokens, io_demand;
     double lack; /* light guests' whose sleep is unknown: what the host did not give, though they were within their part */
-    double want;  /* CPUs' worth of its threads that run or wait for the host */
+    double want;  /* CPUs that its threads would use alone on the host */
     double limit; /* what it could have alone: of that what the host gives, or its cap */
     double fair;  /* what it might have at most if it wanted */
     /* decided */

@@ -54,6 +54,8 @@ def worst_gap(log, seconds):
 
 
 def keeps_going(i):
+    for flood in ("datagrams", "writer"):
+        i.ask("expect", flood, "flood: ready", "10")
     log = i.file("victim.log")
     i.ask("log", "victim", log)
     gap = worst_gap(log, 7)

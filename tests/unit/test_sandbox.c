@@ -23,7 +23,7 @@ enum { PIECES = 4000, PIECE_BYTES = 1000 };
 /* A second thread: its arena grows by mprotect, where the first one's does by brk. */
 static void *allocates(void *filter)
 {
-    static void *piece[PIECES];
+    static void *volatile piece[PIECES];
 
     ((void (*)(void))(uintptr_t)filter)();
     for (unsigned i = 0; i < PIECES; i++)
@@ -36,8 +36,15 @@ static void *makes_code(void *filter)
 {
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    if (page == MAP_FAILED)
+        _exit(1);
     ((void (*)(void))(uintptr_t)filter)();
     _exit(mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 ? 3 : 0);
+}
+
+static void soft_vcpu(void)
+{
+    sandbox_vcpu_thread("soft", NULL, 0);
 }
 
 static int in_a_child(void *(*thread)(void *), void (*filter)(void))
@@ -57,7 +64,8 @@ static int in_a_child(void *(*thread)(void *), void (*filter)(void))
 
 static void memory_grows_behind_the_filters_but_never_becomes_code(void **state)
 {
-    static void (*const filters[])(void) = {sandbox_io_thread, sandbox_net_thread, sandbox_governor_thread};
+    static void (*const filters[])(void) = {sandbox_io_thread, sandbox_net_thread, sandbox_governor_thread,
+                                            sandbox_idle_thread, soft_vcpu};
 
     (void)state;
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
