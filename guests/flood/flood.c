@@ -10,7 +10,6 @@
 #include "tiny.h"
 
 enum { NET = 1, BLOCK = 2, READ = 0, WRITE = 1, FLUSH = 4, CHUNK = 64 << 10, SECTOR = 512, DEPTH_MAX = 32, FRAME_MAX = 1472 };
-enum { NEXT = 1, DEVICE_WRITES = 2 }; /* of a descriptor */
 enum { BLK_F_FLUSH = 1 << 9 };
 
 struct blk_head {
@@ -108,9 +107,9 @@ static void disk_request(u32 type, u64 sector, unsigned len)
     if (!data)
         data = pages_alloc(DEPTH_MAX * CHUNK / 4096);
     head[slot] = (struct blk_head){.type = type, .sector = sector};
-    d[0] = (struct desc){(u64)&head[slot], sizeof(head[slot]), NEXT, (u16)(3 * slot + (len ? 1 : 2))};
-    d[1] = (struct desc){(u64)(data + slot * CHUNK), len, NEXT | (type == READ ? DEVICE_WRITES : 0), (u16)(3 * slot + 2)};
-    d[2] = (struct desc){(u64)&status[slot], 1, DEVICE_WRITES, 0};
+    d[0] = (struct desc){(u64)&head[slot], sizeof(head[slot]), DESC_NEXT, (u16)(3 * slot + (len ? 1 : 2))};
+    d[1] = (struct desc){(u64)(data + slot * CHUNK), len, DESC_NEXT | (type == READ ? DESC_WRITE : 0), (u16)(3 * slot + 2)};
+    d[2] = (struct desc){(u64)&status[slot], 1, DESC_WRITE, 0};
     submit(slot);
     bytes += len;
     tell();

@@ -41,8 +41,10 @@ bool virtio_find(unsigned n, struct vdev *v);
 struct desc {
     u64 addr;
     u32 len;
-    u16 flags, next; /* 1 next, 2 device writes, 4 indirect */
+    u16 flags, next;
 } PACKED;
+
+enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 }; /* flags; WRITE: by the device */
 
 struct vq {
     u16 index, size;

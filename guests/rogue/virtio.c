@@ -6,8 +6,6 @@
 #include "pcidev.h"
 #include "rogue.h"
 
-enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
-
 static bool begin(const struct vdev *v)
 {
     return virtio_begin(v, rnd(2) ? ~0u : (u32)rnd64());
@@ -70,18 +68,18 @@ static void cycle(const struct vdev *v, struct vq *q)
     unsigned n = 1 + (unsigned)rnd(q->size);
 
     for (unsigned i = 0; i < n; i++)
-        set(q, i, data(), rnd(64), NEXT | (rnd(2) ? WRITE : 0), (i + 1) % n);
+        set(q, i, data(), rnd(64), DESC_NEXT | (rnd(2) ? DESC_WRITE : 0), (i + 1) % n);
     if (!rnd(3)) /* a chain that ends, but far too late */
-        set(q, n - 1, data(), 16, WRITE, 0);
+        set(q, n - 1, data(), 16, DESC_WRITE, 0);
     if (!rnd(4))
-        set(q, n - 1, data(), 16, NEXT, q->size + rnd(65536 - q->size));
+        set(q, n - 1, data(), 16, DESC_NEXT, q->size + rnd(65536 - q->size));
     go(v, q, (u16)rnd(n));
 }
 
 static void range(const struct vdev *v, struct vq *q)
 {
     for (unsigned i = 0; i < 3; i++)
-        set(q, i, rnd(3) ? bad_addr() : data(), rnd(2) ? rnd64() : 4096, (i < 2 ? NEXT : 0) | (rnd(2) ? WRITE : 0), i + 1);
+        set(q, i, rnd(3) ? bad_addr() : data(), rnd(2) ? rnd64() : 4096, (i < 2 ? DESC_NEXT : 0) | (rnd(2) ? DESC_WRITE : 0), i + 1);
     for (unsigned i = 0; i < 3; i++) /* never a huge length from a good address: it would be ours */
         if (is_ram(q->desc[i].addr, 1) && q->desc[i].len > 4096)
             q->desc[i].len = rnd(2) ? 0 : 4096;
@@ -95,10 +93,10 @@ static void indirect(const struct vdev *v, struct vq *q)
 
     for (unsigned i = 0; i < 256; i++)
         t[i] = (struct desc){rnd(4) ? data() : bad_addr(), (u32)rnd(512), (u16)rnd(rnd(4) ? 4 : 8), (u16)rnd(rnd(4) ? 256 : 65536)};
-    set(q, 0, rnd(4) ? (u64)t : bad_addr(), lens[rnd(ARRAY_LEN(lens))], INDIRECT | (unsigned)rnd(4), rnd(4));
-    set(q, 1, (u64)t, 4096, INDIRECT, 0);
+    set(q, 0, rnd(4) ? (u64)t : bad_addr(), lens[rnd(ARRAY_LEN(lens))], DESC_INDIRECT | (unsigned)rnd(4), rnd(4));
+    set(q, 1, (u64)t, 4096, DESC_INDIRECT, 0);
     if (!rnd(4))
-        t[0] = (struct desc){(u64)t, 4096, INDIRECT | NEXT, 1}; /* tables in tables */
+        t[0] = (struct desc){(u64)t, 4096, DESC_INDIRECT | DESC_NEXT, 1}; /* tables in tables */
     go(v, q, 0);
 }
 
@@ -112,7 +110,7 @@ static void size(const struct vdev *v, struct vq *q)
     virtio_queue_raw(v, (u16)rnd64(), sizes[rnd(ARRAY_LEN(sizes))], d, d + 4096, d + 8192);
     virtio_driver_ok(v);
     for (unsigned i = 0; i < 4; i++)
-        set(q, i, data(), 64, rnd(2) ? WRITE : 0, 0);
+        set(q, i, data(), 64, rnd(2) ? DESC_WRITE : 0, 0);
     go(v, q, 0);
     go(v, q, 1);
 }
@@ -120,7 +118,7 @@ static void size(const struct vdev *v, struct vq *q)
 static void indices(const struct vdev *v, struct vq *q)
 {
     for (unsigned i = 0; i < q->size; i++) {
-        set(q, i, data(), 32, i & 1 ? WRITE : 0, 0);
+        set(q, i, data(), 32, i & 1 ? DESC_WRITE : 0, 0);
         q->avail[2 + i] = (u16)(rnd(2) ? i : rnd64());
     }
     for (unsigned i = 0; i < 8; i++) {
@@ -156,7 +154,7 @@ static void rings_in_mmio(const struct vdev *v, struct vq *q)
     virtio_queue_raw(v, q->index, q->size, rnd(2) ? bad_addr() & ~15ull : d, rnd(2) ? bad_addr() & ~1ull : d + 4096,
                      rnd(2) ? bad_addr() & ~3ull : d + 8192);
     virtio_driver_ok(v);
-    set(q, 0, rnd(2) ? v->common : data(), 64, rnd(2) ? WRITE : 0, 0); /* a device that programs itself */
+    set(q, 0, rnd(2) ? v->common : data(), 64, rnd(2) ? DESC_WRITE : 0, 0); /* a device that programs itself */
     go(v, q, 0);
 }
 
@@ -166,7 +164,7 @@ static void early(const struct vdev *v, struct vq *q)
 
     virtio_reset(v);
     mmio8_set(v->common + VIRTIO_STATUS, states[rnd(ARRAY_LEN(states))]);
-    set(q, 0, data(), 64, WRITE, 0);
+    set(q, 0, data(), 64, DESC_WRITE, 0);
     vq_publish(q, 0);
     for (u16 i = 0; i < 4; i++)
         virtio_kick(v, i);
@@ -180,7 +178,7 @@ static void change(const struct vdev *v, struct vq *q)
     u64 c = v->common;
 
     for (unsigned i = 0; i < 4; i++)
-        set(q, i, data(), 512, WRITE, 0);
+        set(q, i, data(), 512, DESC_WRITE, 0);
     go(v, q, 0);
     for (unsigned i = 0; i < 16; i++) {
         mmio16_set(c + VIRTIO_Q_SEL, rnd(4) ? q->index : (u16)rnd64());
@@ -200,7 +198,7 @@ static void change(const struct vdev *v, struct vq *q)
 static void resets(const struct vdev *v, struct vq *q)
 {
     for (unsigned i = 0; i < q->size; i++)
-        set(q, i, data(), 4096, i & 1 ? WRITE : 0, 0);
+        set(q, i, data(), 4096, i & 1 ? DESC_WRITE : 0, 0);
     for (unsigned i = 0; i < q->size; i++)
         vq_publish(q, (u16)i);
     virtio_kick(v, q->index);
@@ -312,13 +310,13 @@ static void block(const struct vdev *v, struct vq *q)
     header->type = types[rnd(ARRAY_LEN(types))];
     header->reserved = (u32)rnd64();
     header->sector = rnd64();
-    set(q, 0, (u64)header, rnd(4) ? 16 : rnd(32), NEXT | (rnd(8) ? 0 : WRITE), 1);
+    set(q, 0, (u64)header, rnd(4) ? 16 : rnd(32), DESC_NEXT | (rnd(8) ? 0 : DESC_WRITE), 1);
     for (unsigned i = 1; i < n; i++)
-        set(q, i, data(), rnd(2) ? 512 : rnd(4096), NEXT | (rnd(2) ? WRITE : 0), i + 1);
-    set(q, n, rnd(8) ? sandbox() : bad_addr(), rnd(8) ? 1 : rnd(16), rnd(8) ? WRITE : 0, 0);
+        set(q, i, data(), rnd(2) ? 512 : rnd(4096), DESC_NEXT | (rnd(2) ? DESC_WRITE : 0), i + 1);
+    set(q, n, rnd(8) ? sandbox() : bad_addr(), rnd(8) ? 1 : rnd(16), rnd(8) ? DESC_WRITE : 0, 0);
     if (!rnd(4)) { /* one descriptor for everything; header split in two */
-        set(q, 0, (u64)header, 7, NEXT, 1);
-        set(q, 1, (u64)header + 7, 9, NEXT | (rnd(2) ? WRITE : 0), n);
+        set(q, 0, (u64)header, 7, DESC_NEXT, 1);
+        set(q, 1, (u64)header + 7, 9, DESC_NEXT | (rnd(2) ? DESC_WRITE : 0), n);
     }
     go(v, q, 0);
 }

@@ -59,10 +59,11 @@ LATE = re.compile(r"spin: late (\d+) (\d+) (\d+) us")
 
 def lab(victim, antagonist, options):
     """Both run, and the antagonist is at it."""
-    i = SpinLab([victim] + ([antagonist] if antagonist else []), 1, options.accel, more=NETWORKS if antagonist and "nets" in antagonist else "")
+    bad = antagonist or {}
+    i = SpinLab([victim] + ([bad] if bad else []), 1, options.accel, more=NETWORKS if "nets" in bad else "")
     try:
         i.until(lambda: all(vm["state"] == "running" for vm in i.stats().values()), 60, "both run")
-        if antagonist and antagonist["image"] == "flood":
+        if bad.get("image") == "flood":
             i.ask("expect", "g1", "flood: ready", "20")
         i.until_used(0.5, 20)
         i.until(lambda: i.work()[0], 20, "the victim works")
