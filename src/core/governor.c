@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-    LOOKS_MAX = 8, PEEK_NS = 400000,
+    LOOKS_MAX = 8, PEEK_NS = 400000, IO_LOOK_NS = 4000000,
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
 };
 
@@ -45,9 +45,10 @@ struct gov_guest {
     struct sched_domain domain; /* used if it is the first of its domain */
     struct gov_guest *root;     /* that one */
     struct sched_vm s;
-    uint64_t io_ns;
+    uint64_t io_ns, io_read_ns; /* what its other threads have used, and when we looked */
     struct reading {
         uint64_t cpu_ns;
+        uint32_t sleep; /* of its thread, begun before that was read; 0: none */
         int64_t wait_ns;
         uint32_t naps;
         enum gov_hold told;
@@ -131,7 +132,7 @@ static double seconds_since(uint64_t *last, uint64_t now)
 static void read_wait(struct gov_guest *a, unsigned i)
 {
     struct reading *r = &a->reading[i];
-    int64_t ns = a->ops->wait_ns(a->vm, i, !r->wait_read);
+    int64_t ns = a->ops->wait_ns(a->vm, i, r->cpu_ns, !r->wait_read);
 
     if (r->wait_read) /* else nobody looked at what went before */
         a->s.cpu[i].waited = (double)(ns - r->wait_ns) / 1e9;
@@ -139,7 +140,17 @@ static void read_wait(struct gov_guest *a, unsigned i)
     r->wait_read = true;
 }
 
-/* Waiting costs a read of /proc: not for vCPUs that do nothing. Returns whether this one does something. */
+/* A system call: not for who has slept since the last. */
+static double read_used(struct gov_guest *a, unsigned i)
+{
+    struct reading *r = &a->reading[i];
+    uint32_t last = r->sleep;
+
+    r->sleep = a->ops->sleep(a->vm, i);
+    return last && last == r->sleep ? 0 : seconds_since(&r->cpu_ns, a->ops->cpu_ns(a->vm, i));
+}
+
+/* Waiting may cost a read of /proc: not for vCPUs that do nothing. Returns whether this one does something. */
 static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
 {
     struct reading *r = &a->reading[i];
@@ -149,7 +160,7 @@ static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
 
     c->naps = naps - r->naps;
     r->naps = naps;
-    c->used = seconds_since(&r->cpu_ns, a->ops->cpu_ns(a->vm, i));
+    c->used = read_used(a, i);
     c->waited = 0;
     awake = !a->s.paused && (c->used > 0.02 * dt || c->demand > 0.02);
     if (!awake || c->hold)
@@ -159,14 +170,23 @@ static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
     return awake;
 }
 
-static void read_guest(struct gov_guest *a, double dt)
+/* System calls, too: threads that hardly work are not asked at each of a guest's halts. */
+static void read_io(struct gov_guest *a, uint64_t now)
+{
+    bool look = a->s.io_demand > 0.02 || now - a->io_read_ns >= IO_LOOK_NS;
+
+    a->s.io_used = look ? seconds_since(&a->io_ns, a->ops->io_ns(a->vm)) : 0;
+    a->io_read_ns = look ? now : a->io_read_ns;
+}
+
+static void read_guest(struct gov_guest *a, double dt, uint64_t now)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         bool awake = read_cpu(a, i, dt);
 
         a->s.cpu[i].now = a->unseen && !awake ? NOW_ASLEEP : a->ops->now(a->vm, i);
     }
-    a->s.io_used = seconds_since(&a->io_ns, a->ops->io_ns(a->vm));
+    read_io(a, now);
 }
 
 /* Placing: each that runs has a CPU of its own. */
@@ -218,19 +238,31 @@ static void tell(struct gov_guest *a, bool run)
         struct reading *r = &a->reading[i];
         enum gov_hold how = !a->s.cpu[i].hold ? GOV_RUN : a->s.capped ? GOV_HOLD_CAP : GOV_HOLD_SHARE;
 
-        if ((how == r->told && (how != GOV_RUN || r->to < 0)) || (how == GOV_RUN) != run)
+        bool news = how != r->told;
+
+        if ((how == GOV_RUN) != run || (!news && (!run || r->to < 0)))
             continue;
-        if (how == GOV_RUN)
+        if (news && run) /* what it waits from now on counts */
+            r->wait_ns = a->ops->wait_ns(a->vm, i, r->cpu_ns, true);
+        if (news)
+            r->wait_read = run;
+        if (run)
             run_there(a, i);
         else
             a->ops->hold(a->vm, i, how);
-        if (how == r->told)
-            continue;
         r->told = how;
-        if (how == GOV_RUN) /* what it waits from now on counts */
-            r->wait_ns = a->ops->wait_ns(a->vm, i, true);
-        r->wait_read = how == GOV_RUN;
     }
+}
+
+/* Of several CPUs one that had nothing to do for a moment would pull somebody over, who then runs beside another:
+ * so who may run is woken first. It preempts who must not, who then has to be given a CPU only to find that out;
+ * on one CPU that can be spared. */
+static void tell_domain(struct governor *g, const struct gov_guest *root)
+{
+    for (int turn = 0; turn < 2; turn++)
+        for (struct gov_guest *a = g->guests; a; a = a->next)
+            if (a->live && a->root == root)
+                tell(a, (turn == 0) == (root->domain.cpus > 1));
 }
 
 /* Who halts goes first when it wakes. */
@@ -356,7 +388,7 @@ static double tick(struct governor *g)
         regroup(g);
     for (struct gov_guest *a = g->guests; a; a = a->next)
         if (a->live)
-            read_guest(a, dt);
+            read_guest(a, dt, now);
     for (struct gov_guest *r = g->guests; r; r = r->next) {
         s = step_domain(g, r, dt);
         step = s < step ? s : step;
@@ -371,11 +403,8 @@ static double tick(struct governor *g)
         for (unsigned i = 0; i < a->s.ncpus && !g->enforce; i++)
             a->s.cpu[i].hold = false;
     }
-    /* who may run is woken first, so that no CPU is idle in between */
-    for (int run = 1; run >= 0; run--)
-        for (struct gov_guest *a = g->guests; a; a = a->next)
-            if (a->live)
-                tell(a, run);
+    for (struct gov_guest *r = g->guests; r; r = r->next)
+        tell_domain(g, r);
     g->looks = 0;
     watch_unseen(g);
     return g->enforce ? step : 0.1;
@@ -386,6 +415,8 @@ static bool wait_poke(struct governor *g, uint32_t value, uint64_t ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 
+    if (ns <= clock_mono_ns()) /* a timer that is late already costs us as much as another */
+        return false;
     return syscall(SYS_futex, &g->poked, FUTEX_WAIT_BITSET_PRIVATE, value, ns == UINT64_MAX ? NULL : &ts, NULL,
                    FUTEX_BITSET_MATCH_ANY) == 0 || errno != ETIMEDOUT;
 }

@@ -30,11 +30,12 @@ enum gov_hold { GOV_RUN, GOV_HOLD_SHARE, GOV_HOLD_CAP };
 
 struct gov_ops {
     uint64_t (*cpu_ns)(void *vm, unsigned cpu);  /* CPU time of a vCPU's thread */
-    /* Time it wanted a CPU, was not held and got none; `first`: nobody has asked for a while. */
-    int64_t (*wait_ns)(void *vm, unsigned cpu, bool first);
+    /* Time it wanted a CPU, was not held and got none; `cpu_ns` as read just now; `first`: nobody has asked for a while. */
+    int64_t (*wait_ns)(void *vm, unsigned cpu, uint64_t cpu_ns, bool first);
     uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
     void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
     enum sched_now (*now)(void *vm, unsigned cpu);
+    uint32_t (*sleep)(void *vm, unsigned cpu); /* 0: its thread may be using a CPU; else the number of this sleep */
     uint32_t (*naps)(void *vm, unsigned cpu); /* how often it was seen to go to sleep, modulo 2^32 */
     bool (*tells)(void *vm); /* it calls governor_stir */
     int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */

@@ -65,7 +65,7 @@ struct sched_vm {
     bool paused;
     unsigned ncpus;
     struct sched_cpu *cpu;
-    double io_used; /* since the last step: threads of it that cannot be held */
+    double io_used; /* by threads of it that cannot be held, since it was last read */
     /* state */
     double credit, tokens, io_demand;
     double lack; /* light guests' whose sleep is unknown: what the host did not give, though they were within their part */

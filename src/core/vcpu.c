@@ -49,18 +49,24 @@ static void vcpu_stirs(struct vcpu *v)
         governor_stir(v->vm->gov);
 }
 
+static bool moves(struct vcpu *v, uint32_t from, uint32_t to)
+{
+    return v->nap == from && atomic_compare_exchange_strong(&v->nap, &from, to);
+}
+
 void vcpu_post(struct vcpu *v, uint32_t bits)
 {
+    /* before the bit: after it, it may already be asleep again */
+    bool wakes = bits & ~(uint32_t)ATT_HOLD && moves(v, NAP_ASLEEP, NAP_WOKEN);
     uint32_t old = atomic_fetch_or(&v->attention, bits);
 
-    if ((old & bits) == bits)
-        return;
     /* seq_cst pairs with vcpu_sleep: either it sees the bit, or we see it sleeping */
-    if (v->sleeping) {
+    if ((old & bits) != bits && v->sleeping)
         futex_wake(&v->attention);
-        vcpu_stirs(v); /* itself could say so only when it has a CPU */
-    } else if (v->av)
+    else if ((old & bits) != bits && v->av)
         v->vm->accel->vcpu_kick(v->av);
+    if (wakes && moves(v, NAP_WOKEN, NAP_NONE)) /* unless it had a CPU before us */
+        vcpu_stirs(v);
 }
 
 void vcpu_clear(struct vcpu *v, uint32_t bits)
@@ -73,20 +79,19 @@ void vcpu_clear(struct vcpu *v, uint32_t bits)
 static void vcpu_sleep(struct vcpu *v, uint32_t value, enum ledger_state s)
 {
     ledger_switch(&v->ledger, s, clock_mono_ns());
-    v->sleeping = true;
+    v->sleeping = v->sleeps += 2;
     if (v->attention == value)
         futex_wait(&v->attention, value);
-    v->sleeping = false;
+    v->sleeping = 0;
     ledger_switch(&v->ledger, LEDGER_VMM, clock_mono_ns());
 }
 
-static void vcpu_asleep(struct vcpu *v, bool asleep)
+static void vcpu_halts(struct vcpu *v)
 {
-    if (v->asleep == asleep)
+    if (v->nap == NAP_ASLEEP)
         return;
-    v->asleep = asleep;
-    if (asleep)
-        atomic_store_explicit(&v->naps, v->naps + 1, memory_order_relaxed);
+    v->nap = NAP_ASLEEP;
+    atomic_store_explicit(&v->naps, v->naps + 1, memory_order_relaxed);
     vcpu_stirs(v);
 }
 
@@ -311,12 +316,13 @@ EVERY_EXIT static bool vcpu_turn(struct vcpu *v)
             v->vm->chip.ops->pending(v->vm->chip.chip, v->index))
             v->halted = false;
         else {
-            vcpu_asleep(v, true);
+            vcpu_halts(v);
             vcpu_sleep(v, att, LEDGER_HALT);
         }
         return true;
     }
-    vcpu_asleep(v, false);
+    if (v->nap && atomic_exchange(&v->nap, NAP_NONE))
+        vcpu_stirs(v);
     if (att) {
         vcpu_hold(v, att);
         return true;
@@ -373,8 +379,9 @@ int vcpu_start(struct vcpu *v, struct err *e)
 
     v->halted = v->wait_sipi = v->vm->irqchip_user && v->index != 0;
     v->halted_irqs = false;
-    v->sleeping = false;
-    v->asleep = false;
+    v->sleeping = 0;
+    v->sleeps = 1; /* odd for ever: no sleep has the number 0 */
+    v->nap = NAP_NONE;
     v->parked = false;
     v->dead = false;
     v->ticks = ticks_host();

@@ -56,6 +56,10 @@ enum { SEND_QUEUE_BYTES = 64 << 10 };
 /* A local APIC's registers, 16 bytes apart in memory or one MSR each (SDM 3A table 11-6). */
 enum { LAPIC_BY_MMIO, LAPIC_BY_MSR, LAPIC_WAYS, LAPIC_REGS = 64, LAPIC_PAGE = 0xfee00000, LAPIC_MSR = 0x800 };
 
+/* Whether it is halted until `attention` says something. The governor is told of both ends once: by who wakes it,
+ * or by itself if it has a CPU sooner. */
+enum vcpu_nap { NAP_NONE, NAP_ASLEEP, NAP_WOKEN /* and not yet told */ };
+
 struct vcpu {
     struct vm *vm;
     unsigned index;
@@ -65,11 +69,12 @@ struct vcpu {
     _Atomic int tid;       /* set by the thread, vcpu_start sleeps on it; 0: none */
     _Atomic uint32_t attention;
     _Atomic uint32_t sipi_vector;
-    _Atomic bool sleeping; /* in futex_wait on attention; partner: vcpu_post */
-    _Atomic bool asleep; /* halted until `attention` says something; read by the governor */
+    _Atomic uint32_t sleeping; /* in futex_wait on attention: `sleeps`, else 0; partner: vcpu_post; read by the governor */
+    _Atomic uint32_t nap; /* enum vcpu_nap; read by the governor */
     _Atomic int stepped; /* how the last ATT_STEP ended, as accel->vcpu_step */
-    _Atomic uint32_t naps; /* how often `asleep` became true */
+    _Atomic uint32_t naps; /* how often it became NAP_ASLEEP */
     const uint32_t *on_cpu; /* where the kernel writes which host CPU the thread is on; NULL: nowhere */
+    uint32_t sleeps;        /* own thread: odd, and another number at each sleep */
     _Atomic bool parked; /* in ATT_PARK; being held is not enough */
     bool halted;           /* own thread: HLT was executed, or waiting for INIT/SIPI */
     bool halted_irqs;      /* own thread: an interrupt may end it */

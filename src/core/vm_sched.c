@@ -61,11 +61,10 @@ static int64_t wait_by_kernel(struct vcpu *v, uint64_t cpu_time, bool first)
     return (int64_t)delay + w->going_ns;
 }
 
-static int64_t wait_ns(void *opaque, unsigned cpu, bool first)
+static int64_t wait_ns(void *opaque, unsigned cpu, uint64_t cpu_time, bool first)
 {
     struct vm *vm = opaque;
     struct vcpu *v = &vm->vcpu[cpu];
-    uint64_t cpu_time = cpu_ns(vm, cpu);
 
     return vm->irqchip_user ? wait_by_ledger(v, cpu_time) : wait_by_kernel(v, cpu_time, first);
 }
@@ -100,7 +99,14 @@ static enum sched_now now(void *opaque, unsigned cpu)
 
         return halted < 0 ? NOW_UNKNOWN : halted ? NOW_ASLEEP : NOW_AWAKE;
     }
-    return v->asleep && !(v->attention & ~(uint32_t)ATT_HOLD) ? NOW_ASLEEP : NOW_AWAKE;
+    return v->nap == NAP_ASLEEP && !(v->attention & ~(uint32_t)ATT_HOLD) ? NOW_ASLEEP : NOW_AWAKE;
+}
+
+static uint32_t sleep_number(void *opaque, unsigned cpu)
+{
+    const struct vm *vm = opaque;
+
+    return vm->vcpu[cpu].sleeping;
 }
 
 static uint32_t naps(void *opaque, unsigned cpu)
@@ -149,8 +155,8 @@ static void pace(void *opaque, bool paced)
 int vm_govern(struct vm *vm, struct governor *g)
 {
     static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
-                                       .now = now, .naps = naps, .tells = tells, .where = where, .place = place,
-                                       .slice = slice, .pace = pace};
+                                       .now = now, .sleep = sleep_number, .naps = naps, .tells = tells,
+                                       .where = where, .place = place, .slice = slice, .pace = pace};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
     return vm->gov ? 0 : -ENOMEM;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How exactly the processor is divided, against what is promised.
 
-usage: scripts/bench sched [--accel soft|kvm] [--sched slots|cgroup] [--quick] [CASE]...
+usage: scripts/bench sched [--accel soft|kvm] [--icount] [--sched slots|cgroup] [--quick] [CASE]...
 
 Each case is a lab of `spin` guests. What a guest got is taken three times, while they run: CPU
 seconds from Ruche, units of work from the guest's own progress page, and CPU seconds of its threads
@@ -16,7 +16,10 @@ what each guest can use. The columns:
   of CPUs    what the guests got of the lab's CPUs, and how long these had nothing to do although
              somebody wanted to run (bar 1 %)
 On a host that is busy with other things the parts say something if a case got enough CPU time: it is
-given up to four times as long.
+given up to four times as long. Where only the guests' counters miss, equal guests, two pinned to each
+CPU, tell whether a CPU second is worth as much to each on this host just then (another machine's work on
+the same core takes it from them unequally). If not, the case is tried again, three times at most; and
+`--icount` has a clock that nothing disturbs.
 
 Exit status: 0 all promises held, 1 one did not.
 """
@@ -34,6 +37,7 @@ sys.path.insert(0, os.path.join(TREE, "tests/lib"))
 from spinlab import IDLE, SpinLab, guest, max_min, part_time, parts  # noqa: E402
 
 AGREE = 0.5
+ALIKE, TRIES = 0.01, 4
 GROUPS = "/sys/fs/cgroup"
 
 # name: host CPUs, guests, seconds, how far off a guest may be: of its part, or in points
@@ -118,7 +122,16 @@ class Bench:
     def seconds(self, full):
         return full / 2.5 if self.options.quick else full
 
-    def split(self, name):
+    def differ(self, cpus):
+        """By how much the work of a CPU second differs between equal guests, in parts of the most."""
+        with self.lab(cpus, [guest(pin=str(c)) for c in range(cpus) for _ in range(2)]) as lab:
+            lab.ready()
+            m = lab.measure(2)
+        speed = [work / cpu for work, cpu in zip(m.work, m.kernel)]
+        return 1 - min(speed) / max(speed)
+
+    def divide(self, name):
+        """Whether a case keeps what is promised, whether it does but for the guests' counters, and its line."""
         cpus, guests, seconds, relative, points = CASES[name]
         should = max_min(guests, cpus)
         with self.lab(cpus, guests) as lab:
@@ -131,11 +144,23 @@ class Bench:
         agree = max(max(three) - min(three) for three in zip(*got)) * 100
         served = [m.kernel[i] / (g["wants"] * m.seconds) for i, g in enumerate(guests) if 0 < g["wants"] < 1] or [1]
         bar, unit = (points, "pt") if points else (relative * 100, "%")
-        self.tell(name, max(off) <= bar and agree <= AGREE and m.idle <= 0.01 and min(served) >= 0.9,
-                  f"{' '.join(f'{p * 100:.2f}' for p in parts(m.kernel))}"
-                  f" | off {off[0]:.2f} {off[1]:.2f} {off[2]:.2f} of {bar:g} {unit} | agree {agree:.2f}"
-                  f"{f' | asked {min(served) * 100:.0f} %' if served != [1] else ''}"
-                  f" | of CPUs {sum(m.kernel) / m.seconds / cpus * 100:.1f} %, idle {m.idle * 100:.1f} %")
+        ours = max(abs(c - k) for c, k in zip(got[0], got[2])) * 100
+        in_time = max(off[0], off[2]) <= bar and ours <= AGREE and m.idle <= 0.01 and min(served) >= 0.9
+        return (in_time and off[1] <= bar and agree <= AGREE, in_time,
+                f"{' '.join(f'{p * 100:.2f}' for p in parts(m.kernel))}"
+                f" | off {off[0]:.2f} {off[1]:.2f} {off[2]:.2f} of {bar:g} {unit} | agree {agree:.2f}"
+                f"{f' | asked {min(served) * 100:.0f} %' if served != [1] else ''}"
+                f" | of CPUs {sum(m.kernel) / m.seconds / cpus * 100:.1f} %, idle {m.idle * 100:.1f} %")
+
+    def split(self, name):
+        cpus, tries, differ = CASES[name][0], 0, 1
+        good = False
+        while not good and differ > ALIKE and tries < TRIES:
+            tries += 1
+            good, in_time, text = self.divide(name)
+            differ = self.differ(cpus) if in_time and not good else 0
+        self.tell(name, good, text + (f" | equal guests differ by {differ * 100:.1f} %" if differ else "") +
+                  (f" | try {tries}" if tries > 1 else ""))
 
     def cap(self, percent, vcpus):
         with self.lab(2 if vcpus > 1 else 1, [guest(vcpus=vcpus, cap=percent)]) as lab:
