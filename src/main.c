@@ -459,6 +459,7 @@ static int run(struct app *a)
     }
     a->signal_fd = block_signals();
     slice_ask(0, SLICE_SERVES_NS); /* all threads have it from here; vCPUs ask for others */
+    slice_first(); /* the governor keeps that; we have the privilege now or never */
     term_init();
     if (sandbox_process(&e) < 0)
         log_msg(LOG_WARN, "%s", e.msg);

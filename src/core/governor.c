@@ -11,6 +11,7 @@
 #include "core/sched.h"
 #include "core/sched_place.h"
 #include "core/slice.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <math.h>
@@ -24,6 +25,7 @@
 
 enum {
     LOOKS_MAX = 8, PEEK_NS = 400000, IO_LOOK_NS = 4000000,
+    STACK_BYTES = 256 << 10,
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
 };
 
@@ -69,6 +71,7 @@ struct governor {
     _Atomic bool quit;
     _Atomic uint32_t poked; /* the thread sleeps on it */
     bool started, regroup, enforce;
+    bool idle; /* at the last tick no guest ran */
     unsigned cpus;
     struct idle_watch **watch; /* one a CPU where guests may run whose halts nobody tells; else NULL */
     struct gov_guest *guests;
@@ -382,6 +385,8 @@ static double tick(struct governor *g)
 
     for (struct gov_guest *a = g->guests; a; a = a->next)
         any |= a->live;
+    dt = g->idle ? 0 : dt;
+    g->idle = !any;
     if (!any)
         return INFINITY;
     if (g->regroup)
@@ -457,6 +462,7 @@ static void *governor_main(void *arg)
     struct governor *g = arg;
     double step;
 
+    pthread_setname_np(pthread_self(), "governor");
     prctl(PR_SET_TIMERSLACK, 1);
     sandbox_governor_thread();
     while (!g->quit) {
@@ -501,7 +507,11 @@ struct governor *governor_new(unsigned cpus, struct err *e)
     g->cpus = cpus < CPU_SETSIZE ? cpus : CPU_SETSIZE;
     g->enforce = true;
     pthread_mutex_init(&g->lock, NULL);
-    return g;
+    g->started = thread_start(&g->thread, "the governor", STACK_BYTES, governor_main, g, e) == 0;
+    if (g->started)
+        return g;
+    governor_free(g);
+    return NULL;
 }
 
 void governor_free(struct governor *g)
@@ -650,11 +660,6 @@ void governor_begin(struct gov_guest *a)
     forget(a);
     a->live = g->regroup = true;
     find_watches(a);
-    if (!g->started && pthread_create(&g->thread, NULL, governor_main, g) == 0) {
-        g->started = true;
-        g->last_ns = clock_mono_ns();
-        pthread_setname_np(g->thread, "governor");
-    }
     poke(g, POKE_NOW);
     pthread_mutex_unlock(&g->lock);
 }

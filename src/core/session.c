@@ -5,6 +5,7 @@
 #include "core/session_internal.h"
 
 #include "core/clock.h"
+#include "core/slice.h"
 #include "core/text.h"
 #include "core/units.h"
 
@@ -107,7 +108,10 @@ static int session_init(struct session *s, const struct session_params *p, struc
         return -1;
     s->undo = undo_new();
     s->governor = governor_new(s->host.cpus, e);
-    if (!s->governor || !s->undo || events_init(&s->events) < 0)
+    slice_as_usual();
+    if (!s->governor)
+        return -1;
+    if (!s->undo || events_init(&s->events) < 0)
         return err_set(e, ENOMEM, "out of memory");
     s->tick = loop_add_timer(s->loop, on_tick, s, e);
     s->pump = loop_add_timer(s->loop, session_pump, s, e);
