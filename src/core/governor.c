@@ -505,9 +505,10 @@ struct governor *governor_new(unsigned cpus, struct err *e)
         return NULL;
     }
     g->cpus = cpus < CPU_SETSIZE ? cpus : CPU_SETSIZE;
-    g->enforce = true;
+    g->enforce = g->idle = true;
     pthread_mutex_init(&g->lock, NULL);
     g->started = thread_start(&g->thread, "the governor", STACK_BYTES, governor_main, g, e) == 0;
+    slice_as_usual(); /* it has inherited that it goes first */
     if (g->started)
         return g;
     governor_free(g);

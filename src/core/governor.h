@@ -30,7 +30,8 @@ enum gov_hold { GOV_RUN, GOV_HOLD_SHARE, GOV_HOLD_CAP };
 
 struct gov_ops {
     uint64_t (*cpu_ns)(void *vm, unsigned cpu);  /* CPU time of a vCPU's thread */
-    /* Time it wanted a CPU, was not held and got none; `cpu_ns` as read just now; `first`: nobody has asked for a while. */
+    /* Time it wanted a CPU, was not held and got none; `cpu_ns` as last read, it has used no more since; `first`: nobody
+     * has asked for a while. */
     int64_t (*wait_ns)(void *vm, unsigned cpu, uint64_t cpu_ns, bool first);
     uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
     void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
@@ -44,7 +45,7 @@ struct gov_ops {
     void (*pace)(void *vm, bool paced); /* as vclock_pace (vclock.h) */
 };
 
-/* `cpus`: of the host. */
+/* `cpus`: of the host. Its thread begins, sleeps until there are guests, and goes first if the caller did (slice.h). */
 struct governor *governor_new(unsigned cpus, struct err *e);
 void governor_free(struct governor *g); /* all guests are removed before; NULL is legal */
 

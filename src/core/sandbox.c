@@ -22,7 +22,11 @@
 #include <unistd.h>
 
 /* The runtime of a sanitizer maps memory at a thread's first signal and gives its stack back at its end. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature
+#define __has_feature(x) 0 /* clang's way to tell */
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
 enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
@@ -269,7 +273,7 @@ void sandbox_describe(char *buf, size_t len)
     char *text = have ? cap_to_text(have, NULL) : NULL;
     bool none = text && (strcmp(text, "=") == 0 || text[0] == '\0');
 
-    snprintf(buf, len, "capabilities: %s; no_new_privs: %s; seccomp: process %s, %u guest threads closely, %u not; "
+    snprintf(buf, len, "capabilities: %s; no_new_privs: %s; seccomp: process %s, %u threads closely, %u not; "
              "landlock: version %d", none ? "none" : text ? text : "unknown",
              prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? "yes" : "no", base_on ? "yes" : "no", filters_on,
              filters_failed, fence_level());

@@ -5,7 +5,6 @@
 #include "core/session_internal.h"
 
 #include "core/clock.h"
-#include "core/slice.h"
 #include "core/text.h"
 #include "core/units.h"
 
@@ -108,7 +107,6 @@ static int session_init(struct session *s, const struct session_params *p, struc
         return -1;
     s->undo = undo_new();
     s->governor = governor_new(s->host.cpus, e);
-    slice_as_usual();
     if (!s->governor)
         return -1;
     if (!s->undo || events_init(&s->events) < 0)

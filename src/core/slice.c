@@ -5,6 +5,7 @@
 #include "core/slice.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 enum { FIRST_BY = 12 };
 
 static int usual; /* nice value of the process */
+static bool first;
 
 void slice_ask(int tid, uint64_t ns)
 {
@@ -32,10 +34,12 @@ void slice_ask(int tid, uint64_t ns)
 void slice_first(void)
 {
     usual = getpriority(PRIO_PROCESS, 0);
-    setpriority(PRIO_PROCESS, 0, usual - FIRST_BY);
+    first = setpriority(PRIO_PROCESS, 0, usual - FIRST_BY) == 0;
 }
 
 void slice_as_usual(void)
 {
-    setpriority(PRIO_PROCESS, 0, usual);
+    if (first)
+        setpriority(PRIO_PROCESS, 0, usual);
+    first = false;
 }

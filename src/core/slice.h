@@ -22,8 +22,8 @@ enum {
 void slice_ask(int tid, uint64_t ns);
 
 /* From here on the calling thread, and those that it starts, go first when they wake, by a lower nice value: for those
- * that work little, with kernels that know no such slices. Needs a privilege, is nothing without. Then as it was,
- * which needs none. */
+ * that work little, with kernels that know no such slices. Needs a privilege, is nothing without. Then the calling one
+ * is as it was. */
 void slice_first(void);
 void slice_as_usual(void);
 

@@ -72,7 +72,7 @@ struct vcpu {
     _Atomic uint32_t sleeping; /* in futex_wait on attention: `sleeps`, else 0; partner: vcpu_post; read by the governor */
     _Atomic uint32_t nap; /* enum vcpu_nap; read by the governor */
     _Atomic int stepped; /* how the last ATT_STEP ended, as accel->vcpu_step */
-    _Atomic uint32_t naps; /* how often it became NAP_ASLEEP */
+    _Atomic uint32_t naps; /* how often it became NAP_ASLEEP, also again, if what woke it did not end its halt */
     const uint32_t *on_cpu; /* where the kernel writes which host CPU the thread is on; NULL: nowhere */
     uint32_t sleeps;        /* own thread: odd, and another number at each sleep */
     _Atomic bool parked; /* in ATT_PARK; being held is not enough */
