@@ -34,10 +34,10 @@ import time
 
 TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 sys.path.insert(0, os.path.join(TREE, "tests/lib"))
-from spinlab import IDLE, SpinLab, guest, max_min, part_time, parts  # noqa: E402
+from spinlab import ALIKE, IDLE, SpinLab, guest, max_min, part_time, parts, work_differs  # noqa: E402
 
 AGREE = 0.5
-ALIKE, TRIES = 0.01, 4
+TRIES = 4
 GROUPS = "/sys/fs/cgroup"
 
 # name: host CPUs, guests, seconds, how far off a guest may be: of its part, or in points
@@ -122,14 +122,6 @@ class Bench:
     def seconds(self, full):
         return full / 2.5 if self.options.quick else full
 
-    def differ(self, cpus):
-        """By how much the work of a CPU second differs between equal guests, in parts of the most."""
-        with self.lab(cpus, [guest(pin=str(c)) for c in range(cpus) for _ in range(2)]) as lab:
-            lab.ready()
-            m = lab.measure(2)
-        speed = [work / cpu for work, cpu in zip(m.work, m.kernel)]
-        return 1 - min(speed) / max(speed)
-
     def divide(self, name):
         """Whether a case keeps what is promised, whether it does but for the guests' counters, and its line."""
         cpus, guests, seconds, relative, points = CASES[name]
@@ -158,7 +150,7 @@ class Bench:
         while not good and differ > ALIKE and tries < TRIES:
             tries += 1
             good, in_time, text = self.divide(name)
-            differ = self.differ(cpus) if in_time and not good else 0
+            differ = work_differs(cpus, self.options.accel, self.options.sched) if in_time and not good else 0
         self.tell(name, good, text + (f" | equal guests differ by {differ * 100:.1f} %" if differ else "") +
                   (f" | try {tries}" if tries > 1 else ""))
 

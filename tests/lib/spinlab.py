@@ -12,6 +12,7 @@ from instance import Instance
 
 PROGRESS, COUNTERS = 0x100000, 0x101000     # guests/lib/progress.h: one of 64 bytes for each CPU
 MIB = 1 << 20
+ALIKE = 0.01                                # work_differs on a host that is even
 EACH_CASE_S = 60                            # until guests run and nothing of their start is left
 
 
@@ -52,6 +53,16 @@ def parts(got):
 
 def minus(b, a):
     return [y - x for x, y in zip(a, b)]
+
+
+def work_differs(cpus=1, accel=None, sched="slots"):
+    """By how much the work of a CPU second differs just now between equal guests, two pinned to each CPU, in parts of
+    the most. Another machine's work on the same core takes it from them unequally."""
+    with SpinLab([guest(pin=str(c)) for c in range(cpus) for _ in range(2)], cpus, accel, sched) as lab:
+        lab.ready()
+        m = lab.measure(2)
+    speed = [work / cpu for work, cpu in zip(m.work, m.kernel)]
+    return 1 - min(speed) / max(speed)
 
 
 def idle_seconds(cpus):
