@@ -61,10 +61,12 @@ void vcpu_post(struct vcpu *v, uint32_t bits)
     uint32_t old = atomic_fetch_or(&v->attention, bits);
 
     /* seq_cst pairs with vcpu_sleep: either it sees the bit, or we see it sleeping */
-    if ((old & bits) != bits && v->sleeping)
-        futex_wake(&v->attention);
-    else if ((old & bits) != bits && v->av)
-        v->vm->accel->vcpu_kick(v->av);
+    if ((old & bits) != bits) {
+        if (v->sleeps & 1)
+            futex_wake(&v->attention);
+        else if (v->av)
+            v->vm->accel->vcpu_kick(v->av);
+    }
     if (wakes && moves(v, NAP_WOKEN, NAP_NONE)) /* unless it had a CPU before us */
         vcpu_stirs(v);
 }
@@ -79,10 +81,10 @@ void vcpu_clear(struct vcpu *v, uint32_t bits)
 static void vcpu_sleep(struct vcpu *v, uint32_t value, enum ledger_state s)
 {
     ledger_switch(&v->ledger, s, clock_mono_ns());
-    v->sleeping = v->sleeps += 2;
+    v->sleeps++;
     if (v->attention == value)
         futex_wait(&v->attention, value);
-    v->sleeping = 0;
+    v->sleeps++;
     ledger_switch(&v->ledger, LEDGER_VMM, clock_mono_ns());
 }
 
@@ -379,8 +381,7 @@ int vcpu_start(struct vcpu *v, struct err *e)
 
     v->halted = v->wait_sipi = v->vm->irqchip_user && v->index != 0;
     v->halted_irqs = false;
-    v->sleeping = 0;
-    v->sleeps = 1; /* odd for ever: no sleep has the number 0 */
+    v->sleeps = 0;
     v->nap = NAP_NONE;
     v->parked = false;
     v->dead = false;

@@ -69,12 +69,11 @@ struct vcpu {
     _Atomic int tid;       /* set by the thread, vcpu_start sleeps on it; 0: none */
     _Atomic uint32_t attention;
     _Atomic uint32_t sipi_vector;
-    _Atomic uint32_t sleeping; /* in futex_wait on attention: `sleeps`, else 0; partner: vcpu_post; read by the governor */
+    _Atomic uint32_t sleeps; /* odd: in futex_wait on attention; another number each time; partners: vcpu_post, the governor */
     _Atomic uint32_t nap; /* enum vcpu_nap; read by the governor */
     _Atomic int stepped; /* how the last ATT_STEP ended, as accel->vcpu_step */
     _Atomic uint32_t naps; /* how often it became NAP_ASLEEP, also again, if what woke it did not end its halt */
     const uint32_t *on_cpu; /* where the kernel writes which host CPU the thread is on; NULL: nowhere */
-    uint32_t sleeps;        /* own thread: odd, and another number at each sleep */
     _Atomic bool parked; /* in ATT_PARK; being held is not enough */
     bool halted;           /* own thread: HLT was executed, or waiting for INIT/SIPI */
     bool halted_irqs;      /* own thread: an interrupt may end it */

@@ -105,8 +105,9 @@ static enum sched_now now(void *opaque, unsigned cpu)
 static uint32_t sleep_number(void *opaque, unsigned cpu)
 {
     const struct vm *vm = opaque;
+    uint32_t n = vm->vcpu[cpu].sleeps;
 
-    return vm->vcpu[cpu].sleeping;
+    return n & 1 ? n : 0;
 }
 
 static uint32_t naps(void *opaque, unsigned cpu)

@@ -18,8 +18,9 @@ what each guest can use. The columns:
 On a host that is busy with other things the parts say something if a case got enough CPU time: it is
 given up to four times as long. Where only the guests' counters miss, equal guests, two pinned to each
 CPU, tell whether a CPU second is worth as much to each on this host just then (another machine's work on
-the same core takes it from them unequally). The case is tried again, three times at most, and if it
-was not, judged by time alone; `--icount` has a clock that nothing disturbs.
+the same core takes it from them unequally). The case is tried again, three times at most; if it
+misses each time and the host was uneven at one, it is judged by time alone. `--icount` has a clock
+that nothing disturbs.
 
 Exit status: 0 all promises held, 1 one did not.
 """
