@@ -19,13 +19,14 @@ static uint64_t cpu_ns(void *opaque, unsigned cpu)
     return pthread_getcpuclockid(vm->vcpu[cpu].thread, &id) == 0 ? clock_ns(id) : 0;
 }
 
-/* Where we see it halt, what is left of its own time is waiting. */
+/* Where we see it halt, what is left of its own time is waiting; so is the time from when it is let run until it
+ * has a CPU to see that. */
 static int64_t wait_by_ledger(struct vcpu *v, uint64_t cpu_time)
 {
     uint64_t ns[LEDGER_STATES];
 
     ledger_read(&v->ledger, clock_mono_ns(), ns);
-    return (int64_t)(ns[LEDGER_RUN] + ns[LEDGER_VMM] - cpu_time);
+    return (int64_t)(ns[LEDGER_RUN] + ns[LEDGER_VMM] + ns[LEDGER_READY] + ns[LEDGER_CAPPED] - cpu_time);
 }
 
 /* 'R': runs or waits for a CPU. */
