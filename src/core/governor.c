@@ -45,7 +45,12 @@ struct gov_guest {
     bool paced;  /* its timers may not take the CPU from others as often as they like */
     _Atomic bool stirs; /* it matters when it halts or wakes; partner: governor_stir */
     struct sched_domain domain; /* used if it is the first of its domain */
-    struct gov_guest *root;     /* that one */
+    struct gov_guest *root;     /* that one; changed under `heir_lock`, too */
+    struct heir {               /* under `heir_lock`; of a domain, at its first guest: */
+        struct gov_guest *guest; /* who is held, and is let run by the first that halts; NULL: nobody */
+        unsigned cpu;
+        bool runs; /* that has happened */
+    } heir;
     struct sched_vm s;
     uint64_t io_ns, io_read_ns; /* what its other threads have used, and when we looked */
     struct reading {
@@ -56,6 +61,7 @@ struct gov_guest {
         enum gov_hold told;
         bool wait_read;
         bool busy;     /* it has the slices of those that never halt */
+        bool leaves_room; /* if it halts another can run; under `heir_lock` */
         cpu_set_t may; /* where it may run */
         int to;        /* the host CPU that it is sent to now; negative: none */
     } *reading; /* one a vCPU */
@@ -66,7 +72,7 @@ struct gov_guest {
 };
 
 struct governor {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock, heir_lock; /* the second: within the first */
     pthread_t thread;
     _Atomic bool quit;
     _Atomic uint32_t poked; /* the thread sleeps on it */
@@ -101,14 +107,28 @@ static void join_domain(struct governor *g, struct gov_guest *a)
     }
 }
 
+/* Names nobody any more who may run when another halts. */
+static void forget_heirs(struct governor *g)
+{
+    pthread_mutex_lock(&g->heir_lock);
+    for (struct gov_guest *r = g->guests; r; r = r->next) {
+        if (r->heir.guest && r->heir.runs)
+            r->heir.guest->reading[r->heir.cpu].told = GOV_RUN;
+        r->heir.guest = NULL;
+    }
+    pthread_mutex_unlock(&g->heir_lock);
+}
+
 static void regroup(struct governor *g)
 {
     g->regroup = false;
+    pthread_mutex_lock(&g->heir_lock);
     for (struct gov_guest *a = g->guests; a; a = a->next) {
         a->root = a;
         if (a->live)
             join_domain(g, a);
     }
+    pthread_mutex_unlock(&g->heir_lock);
     for (struct gov_guest *r = g->guests; r; r = r->next) {
         cpu_set_t all;
 
@@ -257,6 +277,26 @@ static void tell(struct gov_guest *a, bool run)
     }
 }
 
+/* Until the governor has seen that somebody halts, and has let another run, his CPU would have nothing to do. (Of
+ * several CPUs the kernel might wake the other on one that has.) */
+
+static void name_heir(struct governor *g, struct gov_guest *root)
+{
+    struct heir *h = &root->heir;
+
+    pthread_mutex_lock(&g->heir_lock);
+    for (struct gov_guest *a = g->guests; a; a = a->next)
+        for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root && root->domain.cpus == 1; i++) {
+            const struct sched_cpu *c = &a->s.cpu[i];
+            bool held = a->reading[i].told == GOV_HOLD_SHARE && sched_wants(c);
+
+            a->reading[i].leaves_room = takes_cpu(a, i) && !sched_is_brief(c);
+            if (held && (!h->guest || sched_before(&a->s, c, &h->guest->s, &h->guest->s.cpu[h->cpu])))
+                *h = (struct heir){.guest = a, .cpu = i};
+        }
+    pthread_mutex_unlock(&g->heir_lock);
+}
+
 /* Of several CPUs one that had nothing to do for a moment would pull somebody over, who then runs beside another:
  * so who may run is woken first. It preempts who must not, who then has to be given a CPU only to find that out;
  * on one CPU that can be spared. */
@@ -389,6 +429,7 @@ static double tick(struct governor *g)
     g->idle = !any;
     if (!any)
         return INFINITY;
+    forget_heirs(g);
     if (g->regroup)
         regroup(g);
     for (struct gov_guest *a = g->guests; a; a = a->next)
@@ -408,8 +449,10 @@ static double tick(struct governor *g)
         for (unsigned i = 0; i < a->s.ncpus && !g->enforce; i++)
             a->s.cpu[i].hold = false;
     }
-    for (struct gov_guest *r = g->guests; r; r = r->next)
+    for (struct gov_guest *r = g->guests; r; r = r->next) {
         tell_domain(g, r);
+        name_heir(g, r);
+    }
     g->looks = 0;
     watch_unseen(g);
     return g->enforce ? step : 0.1;
@@ -507,6 +550,7 @@ struct governor *governor_new(unsigned cpus, struct err *e)
     g->cpus = cpus < CPU_SETSIZE ? cpus : CPU_SETSIZE;
     g->enforce = g->idle = true;
     pthread_mutex_init(&g->lock, NULL);
+    pthread_mutex_init(&g->heir_lock, NULL);
     g->started = thread_start(&g->thread, "the governor", STACK_BYTES, governor_main, g, e) == 0;
     slice_as_usual(); /* it has inherited that it goes first */
     if (g->started)
@@ -531,6 +575,7 @@ void governor_free(struct governor *g)
     free(g->list);
     free(g->place);
     pthread_mutex_destroy(&g->lock);
+    pthread_mutex_destroy(&g->heir_lock);
     free(g);
 }
 
@@ -604,7 +649,6 @@ void governor_remove(struct gov_guest *a)
         ;
     if (*p)
         *p = a->next;
-    a->gov->regroup = true;
     pthread_mutex_unlock(&a->gov->lock);
     guest_free(a);
 }
@@ -676,10 +720,27 @@ void governor_pause(struct gov_guest *a, bool paused)
 void governor_end(struct gov_guest *a)
 {
     pthread_mutex_lock(&a->gov->lock);
-    a->live = false;
-    a->gov->regroup = true;
+    a->live = a->stirs = false;
+    forget_heirs(a->gov);
+    regroup(a->gov); /* nobody's domain is called by it */
     poke(a->gov, POKE_NOW);
     pthread_mutex_unlock(&a->gov->lock);
+}
+
+void governor_halts(struct gov_guest *a, unsigned cpu)
+{
+    struct heir *h;
+
+    if (!a->stirs)
+        return;
+    pthread_mutex_lock(&a->gov->heir_lock);
+    h = &a->root->heir;
+    if (a->reading[cpu].leaves_room && h->guest && !h->runs) {
+        h->runs = true;
+        h->guest->ops->hold(h->guest->vm, h->cpu, GOV_RUN);
+    }
+    pthread_mutex_unlock(&a->gov->heir_lock);
+    poke(a->gov, POKE_STIR);
 }
 
 void governor_stir(struct gov_guest *a)

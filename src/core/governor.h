@@ -9,8 +9,8 @@
  * without running guests; and at once when a guest that is part of it halts or wakes.
  *
  * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
- * functions of `gov_ops` are called on the governor's thread, and never after governor_end has
- * returned. Its lock is a leaf but for what they take.
+ * functions of `gov_ops` are called on the governor's thread, and `hold` on that of a vCPU that halts;
+ * never after governor_end has returned. Its locks are leaves but for what they take.
  */
 #ifndef RUCHE_CORE_GOVERNOR_H
 #define RUCHE_CORE_GOVERNOR_H
@@ -38,7 +38,7 @@ struct gov_ops {
     enum sched_now (*now)(void *vm, unsigned cpu);
     uint32_t (*sleep)(void *vm, unsigned cpu); /* 0: its thread may be using a CPU; else the number of this sleep */
     uint32_t (*naps)(void *vm, unsigned cpu); /* how often it was seen to go to sleep, modulo 2^32 */
-    bool (*tells)(void *vm); /* it calls governor_stir */
+    bool (*tells)(void *vm); /* it calls governor_stir and governor_halts */
     int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */
     void (*place)(void *vm, unsigned cpu, const cpu_set_t *set); /* its thread may run there only */
     void (*slice)(void *vm, unsigned cpu, uint64_t ns); /* as slice_ask (slice.h) */
@@ -64,8 +64,10 @@ void governor_begin(struct gov_guest *gg); /* its threads are there, nobody is h
 void governor_pause(struct gov_guest *gg, bool paused);
 void governor_end(struct gov_guest *gg);   /* its threads are about to end */
 
-/* One of its vCPUs has gone to sleep, or wants to run. Any thread; takes no lock. */
+/* One of its vCPUs wants to run. Any thread; takes no lock. */
 void governor_stir(struct gov_guest *gg);
+/* One of them goes to sleep: who was to run next on the host CPU that it leaves is let run. Any thread. */
+void governor_halts(struct gov_guest *gg, unsigned cpu);
 
 /* Closes an interval: governor_read tells its means until the next. */
 void governor_sample(struct gov_guest *gg);

@@ -242,6 +242,12 @@ static double urgency(const struct sched_vm *v)
     return (v->credit - slice_of(v) / 2) / fmax(v->fair, 1e-6);
 }
 
+bool sched_before(const struct sched_vm *v, const struct sched_cpu *c, const struct sched_vm *w,
+                  const struct sched_cpu *d)
+{
+    return v == w ? c->turn < d->turn : urgency(v) > urgency(w);
+}
+
 static void hold_all(struct sched_vm *v, bool hold)
 {
     for (unsigned i = 0; i < v->ncpus; i++)

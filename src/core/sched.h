@@ -93,4 +93,8 @@ struct sched_domain {
  * wants to be called again. */
 double sched_step(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt);
 
+/* Of two vCPUs, `c` of `v` and `d` of `w`: should the first run before the other? As the last step left them. */
+bool sched_before(const struct sched_vm *v, const struct sched_cpu *c, const struct sched_vm *w,
+                  const struct sched_cpu *d);
+
 #endif

@@ -42,7 +42,7 @@ void thread_await_tid(_Atomic int *tid)
         futex_wait(tid, 0);
 }
 
-/* Its CPU is free for others, or it wants one. */
+/* It wants a CPU. */
 static void vcpu_stirs(struct vcpu *v)
 {
     if (v->vm->gov)
@@ -94,7 +94,8 @@ static void vcpu_halts(struct vcpu *v)
         return;
     v->nap = NAP_ASLEEP;
     atomic_store_explicit(&v->naps, v->naps + 1, memory_order_relaxed);
-    vcpu_stirs(v);
+    if (v->vm->gov)
+        governor_halts(v->vm->gov, v->index);
 }
 
 /* Again when it was kicked by another, until main gives up. */
