@@ -26,6 +26,7 @@
 enum {
     LOOKS_MAX = 8, PEEK_NS = 400000, IO_LOOK_NS = 4000000,
     STACK_BYTES = 256 << 10,
+    PACE_HZ = 1000, PACE_BRIEF_HZ = 500, /* timers of guests that work when they are woken, and of others */
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
 };
 
@@ -42,7 +43,7 @@ struct gov_guest {
     bool live;
     cpu_set_t cpus; /* of all its vCPUs */
     bool unseen; /* nobody tells when it halts or wakes */
-    bool paced;  /* its timers may not take the CPU from others as often as they like */
+    unsigned pace; /* so often a second its timers may take the CPU from others; 0: as they like */
     _Atomic bool stirs; /* it matters when it halts or wakes; partner: governor_stir */
     struct sched_domain domain; /* used if it is the first of its domain */
     struct gov_guest *root;     /* that one; changed under `heir_lock`, too */
@@ -321,14 +322,23 @@ static void set_slices(const struct governor *g, struct gov_guest *a)
     }
 }
 
+/* Others are worth holding for it. */
+static bool works(const struct gov_guest *a)
+{
+    for (unsigned i = 0; i < a->s.ncpus; i++)
+        if (a->s.cpu[i].demand >= SCHED_LIGHT && !sched_is_brief(&a->s.cpu[i]))
+            return true;
+    return false;
+}
+
 /* Each time that a timer wakes somebody costs who runs there some us, whatever it may be entitled to. */
 static void set_pace(struct gov_guest *a)
 {
-    bool paced = a->root->domain.contended;
+    unsigned pace = !a->root->domain.contended ? 0 : works(a) ? PACE_HZ : PACE_BRIEF_HZ;
 
-    if (paced != a->paced)
-        a->ops->pace(a->vm, paced);
-    a->paced = paced;
+    if (pace != a->pace)
+        a->ops->pace(a->vm, pace);
+    a->pace = pace;
 }
 
 static void note(struct gov_guest *a, double dt)
@@ -340,11 +350,7 @@ static void note(struct gov_guest *a, double dt)
 
 static bool may_stir(const struct gov_guest *a)
 {
-    bool any = false;
-
-    for (unsigned i = 0; i < a->s.ncpus; i++)
-        any |= a->s.cpu[i].demand >= SCHED_LIGHT && !sched_is_brief(&a->s.cpu[i]);
-    return any && a->gov->enforce && a->root->domain.contended;
+    return a->gov->enforce && a->root->domain.contended && works(a);
 }
 
 /* Some vCPU of it was found awake, or asleep, and may be otherwise before the next tick without a word. */
@@ -684,9 +690,10 @@ void governor_set_cpus(struct gov_guest *a, const cpu_set_t *set)
 static void forget(struct gov_guest *a)
 {
     a->io_ns = a->ops->io_ns(a->vm);
-    a->ops->pace(a->vm, false);
+    a->ops->pace(a->vm, 0);
     a->s.credit = a->s.tokens = a->s.io_demand = 0;
-    a->s.capped = a->s.bound = a->s.paused = a->paced = false;
+    a->s.capped = a->s.bound = a->s.paused = false;
+    a->pace = 0;
     a->unseen = !a->ops->tells(a->vm);
     memset(a->s.cpu, 0, a->s.ncpus * sizeof *a->s.cpu);
     for (unsigned i = 0; i < a->s.ncpus; i++) {

@@ -42,7 +42,7 @@ struct gov_ops {
     int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */
     void (*place)(void *vm, unsigned cpu, const cpu_set_t *set); /* its thread may run there only */
     void (*slice)(void *vm, unsigned cpu, uint64_t ns); /* as slice_ask (slice.h) */
-    void (*pace)(void *vm, bool paced); /* as vclock_pace (vclock.h) */
+    void (*pace)(void *vm, unsigned hz); /* as vclock_pace (vclock.h) */
 };
 
 /* `cpus`: of the host. Its thread begins, sleeps until there are guests, and goes first if the caller did (slice.h). */

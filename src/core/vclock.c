@@ -16,11 +16,12 @@
 #include <unistd.h>
 
 /* Each device has a fixed number of timers; guests cannot make more. */
-enum { VCLOCK_MAX_TIMERS = 512, VCLOCK_FIRES_PER_WAKE = 64, PACE_NS = NS_PER_S / VCLOCK_PACED_HZ };
+enum { VCLOCK_MAX_TIMERS = 512, VCLOCK_FIRES_PER_WAKE = 64 };
 
 struct vclock {
     pthread_mutex_t lock; /* protects all below */
-    bool manual, paused, paced;
+    bool manual, paused;
+    uint64_t pace_ns; /* between wakes; 0: not paced */
     uint64_t next_ns; /* host time; paced: no wake before it */
     uint64_t base_ns; /* guest time when `host_ns` was taken; manual or paused: guest time */
     uint64_t host_ns;
@@ -99,7 +100,7 @@ static void program_locked(struct vclock *c)
         at = due > c->base_ns ? c->host_ns + (due - c->base_ns) : 1;
         if (at < c->host_ns && due > c->base_ns)
             at = UINT64_MAX; /* a guest may ask for the end of time */
-        if (c->paced && at < c->next_ns)
+        if (c->pace_ns && at < c->next_ns)
             at = c->next_ns;
         its.it_value.tv_sec = (time_t)(at / NS_PER_S);
         its.it_value.tv_nsec = (long)(at % NS_PER_S);
@@ -121,9 +122,9 @@ static struct vtimer *take_due_locked(struct vclock *c, uint64_t until_ns)
 
 static void use_pace_locked(struct vclock *c)
 {
-    uint64_t burst = clock_mono_ns() - VCLOCK_PACED_BURST * (uint64_t)PACE_NS;
+    uint64_t burst = clock_mono_ns() - VCLOCK_PACED_BURST * c->pace_ns;
 
-    c->next_ns = (c->next_ns > burst ? c->next_ns : burst) + PACE_NS;
+    c->next_ns = (c->next_ns > burst ? c->next_ns : burst) + c->pace_ns;
 }
 
 static void vclock_wake(void *arg, uint32_t events)
@@ -135,7 +136,7 @@ static void vclock_wake(void *arg, uint32_t events)
     if (read(c->fd, &n, sizeof n) < 0 && errno != EAGAIN)
         return;
     pthread_mutex_lock(&c->lock);
-    if (c->paced)
+    if (c->pace_ns)
         use_pace_locked(c);
     /* bounded: a guest that re-arms in the past must not keep this thread for itself */
     for (int i = 0; i < VCLOCK_FIRES_PER_WAKE && !c->paused; i++) {
@@ -227,10 +228,10 @@ void vclock_resume(struct vclock *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-void vclock_pace(struct vclock *c, bool paced)
+void vclock_pace(struct vclock *c, unsigned hz)
 {
     pthread_mutex_lock(&c->lock);
-    c->paced = paced;
+    c->pace_ns = hz ? NS_PER_S / hz : 0;
     program_locked(c);
     pthread_mutex_unlock(&c->lock);
 }

@@ -41,10 +41,10 @@ uint64_t vclock_now_ns(const struct vclock *c);
 void vclock_pause(struct vclock *c);
 void vclock_resume(struct vclock *c);
 
-/* Paced, the clock wakes the I/O thread for timers VCLOCK_PACED_HZ times a second at most, VCLOCK_PACED_BURST
- * times at once: for who shares a host CPU with others. Timers come late then, together. */
-enum { VCLOCK_PACED_HZ = 1000, VCLOCK_PACED_BURST = 8 };
-void vclock_pace(struct vclock *c, bool paced);
+/* The clock wakes the I/O thread for timers `hz` times a second at most, VCLOCK_PACED_BURST times at once: for who
+ * shares a host CPU with others. Timers come late then, together. 0: as often as they ask. */
+enum { VCLOCK_PACED_BURST = 8 };
+void vclock_pace(struct vclock *c, unsigned hz);
 
 /* Manual clock only: moves time by `ns`, firing every timer that falls due, in order, each at
  * exactly its time. */

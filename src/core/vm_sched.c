@@ -147,11 +147,11 @@ static void slice(void *opaque, unsigned cpu, uint64_t ns)
     slice_ask(vm->vcpu[cpu].tid, ns);
 }
 
-static void pace(void *opaque, bool paced)
+static void pace(void *opaque, unsigned hz)
 {
     const struct vm *vm = opaque;
 
-    vclock_pace(vm->clock, paced);
+    vclock_pace(vm->clock, hz);
 }
 
 int vm_govern(struct vm *vm, struct governor *g)
