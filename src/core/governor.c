@@ -39,19 +39,18 @@ struct gov_guest {
     struct gov_guest *next;
     const struct gov_ops *ops;
     void *vm;
-    /* all below: under the governor's lock */
+    /* all below: under the governor's lock, but for what says otherwise */
     bool live;
     cpu_set_t cpus; /* of all its vCPUs */
     bool unseen; /* nobody tells when it halts or wakes */
     unsigned pace; /* so often a second its timers may take the CPU from others; 0: as they like */
-    _Atomic bool stirs; /* it matters when it halts or wakes; partner: governor_stir */
+    _Atomic bool stirs; /* it matters when it halts or wakes; partners: governor_stir, governor_halts */
     struct sched_domain domain; /* used if it is the first of its domain */
-    struct gov_guest *root;     /* that one; changed under `heir_lock`, too */
-    struct heir {               /* under `heir_lock`; of a domain, at its first guest: */
-        struct gov_guest *guest; /* who is held, and is let run by the first that halts; NULL: nobody */
+    struct gov_guest *root;     /* that one; written under `heir_lock`, too */
+    struct heir { /* who is held and is let run by the first that halts; if it is the first of its domain */
+        struct gov_guest *guest; /* NULL: nobody */
         unsigned cpu;
-        bool runs; /* that has happened */
-    } heir;
+    } heir; /* under `heir_lock`; while there is one, so is its `told` */
     struct sched_vm s;
     uint64_t io_ns, io_read_ns; /* what its other threads have used, and when we looked */
     struct reading {
@@ -62,7 +61,7 @@ struct gov_guest {
         enum gov_hold told;
         bool wait_read;
         bool busy;     /* it has the slices of those that never halt */
-        bool leaves_room; /* if it halts another can run; under `heir_lock` */
+        _Atomic bool leaves_room; /* if it halts another can run; partner: governor_halts */
         cpu_set_t may; /* where it may run */
         int to;        /* the host CPU that it is sent to now; negative: none */
     } *reading; /* one a vCPU */
@@ -108,15 +107,12 @@ static void join_domain(struct governor *g, struct gov_guest *a)
     }
 }
 
-/* Names nobody any more who may run when another halts. */
+/* From here on nobody is let run by who halts. */
 static void forget_heirs(struct governor *g)
 {
     pthread_mutex_lock(&g->heir_lock);
-    for (struct gov_guest *r = g->guests; r; r = r->next) {
-        if (r->heir.guest && r->heir.runs)
-            r->heir.guest->reading[r->heir.cpu].told = GOV_RUN;
+    for (struct gov_guest *r = g->guests; r; r = r->next)
         r->heir.guest = NULL;
-    }
     pthread_mutex_unlock(&g->heir_lock);
 }
 
@@ -187,7 +183,7 @@ static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
     c->used = read_used(a, i);
     c->waited = 0;
     awake = !a->s.paused && (c->used > 0.02 * dt || c->demand > 0.02);
-    if (!awake || c->hold)
+    if (!awake || r->told != GOV_RUN) /* `hold` if nobody let it run since */
         r->wait_read = false;
     else
         read_wait(a, i);
@@ -278,23 +274,27 @@ static void tell(struct gov_guest *a, bool run)
     }
 }
 
-/* Until the governor has seen that somebody halts, and has let another run, his CPU would have nothing to do. (Of
- * several CPUs the kernel might wake the other on one that has.) */
-
+/* Until the governor has seen that somebody halts, and has let another run, his CPU would have nothing to do. Of several
+ * CPUs the kernel might wake the other on one that has. */
 static void name_heir(struct governor *g, struct gov_guest *root)
 {
-    struct heir *h = &root->heir;
+    struct heir h = {0};
+    unsigned run = 0;
 
-    pthread_mutex_lock(&g->heir_lock);
     for (struct gov_guest *a = g->guests; a; a = a->next)
-        for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root && root->domain.cpus == 1; i++) {
+        for (unsigned i = 0; i < a->s.ncpus && a->live && a->root == root; i++) {
             const struct sched_cpu *c = &a->s.cpu[i];
             bool held = a->reading[i].told == GOV_HOLD_SHARE && sched_wants(c);
 
-            a->reading[i].leaves_room = takes_cpu(a, i) && !sched_is_brief(c);
-            if (held && (!h->guest || sched_before(&a->s, c, &h->guest->s, &h->guest->s.cpu[h->cpu])))
-                *h = (struct heir){.guest = a, .cpu = i};
+            a->reading[i].leaves_room = root->domain.cpus == 1 && takes_cpu(a, i) && !sched_is_brief(c);
+            run += a->reading[i].leaves_room;
+            if (held && (!h.guest || sched_before(&a->s, c, &h.guest->s, &h.guest->s.cpu[h.cpu])))
+                h = (struct heir){.guest = a, .cpu = i};
         }
+    if (run != 1)
+        return;
+    pthread_mutex_lock(&g->heir_lock);
+    root->heir = h;
     pthread_mutex_unlock(&g->heir_lock);
 }
 
@@ -736,18 +736,22 @@ void governor_end(struct gov_guest *a)
 
 void governor_halts(struct gov_guest *a, unsigned cpu)
 {
+    _Atomic uint32_t *sleeps = NULL;
     struct heir *h;
 
-    if (!a->stirs)
-        return;
-    pthread_mutex_lock(&a->gov->heir_lock);
-    h = &a->root->heir;
-    if (a->reading[cpu].leaves_room && h->guest && !h->runs) {
-        h->runs = true;
-        h->guest->ops->hold(h->guest->vm, h->cpu, GOV_RUN);
+    if (a->reading[cpu].leaves_room) {
+        pthread_mutex_lock(&a->gov->heir_lock);
+        h = &a->root->heir;
+        if (h->guest) {
+            sleeps = h->guest->ops->let_run(h->guest->vm, h->cpu);
+            h->guest->reading[h->cpu].told = GOV_RUN;
+            h->guest = NULL;
+        }
+        pthread_mutex_unlock(&a->gov->heir_lock);
     }
-    pthread_mutex_unlock(&a->gov->heir_lock);
-    poke(a->gov, POKE_STIR);
+    if (sleeps) /* it may preempt us */
+        futex_wake(sleeps);
+    governor_stir(a);
 }
 
 void governor_stir(struct gov_guest *a)

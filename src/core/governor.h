@@ -9,7 +9,7 @@
  * without running guests; and at once when a guest that is part of it halts or wakes.
  *
  * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
- * functions of `gov_ops` are called on the governor's thread, and `hold` on that of a vCPU that halts;
+ * functions of `gov_ops` are called on the governor's thread, and in governor_begin and governor_halts;
  * never after governor_end has returned. Its locks are leaves but for what they take.
  */
 #ifndef RUCHE_CORE_GOVERNOR_H
@@ -35,6 +35,8 @@ struct gov_ops {
     int64_t (*wait_ns)(void *vm, unsigned cpu, uint64_t cpu_ns, bool first);
     uint64_t (*io_ns)(void *vm);                 /* CPU time of all its other threads */
     void (*hold)(void *vm, unsigned cpu, enum gov_hold how);
+    /* As GOV_RUN, but who calls it then wakes what sleeps on what it returns. Any thread. */
+    _Atomic uint32_t *(*let_run)(void *vm, unsigned cpu);
     enum sched_now (*now)(void *vm, unsigned cpu);
     uint32_t (*sleep)(void *vm, unsigned cpu); /* 0: its thread may be using a CPU; else the number of this sleep */
     uint32_t (*naps)(void *vm, unsigned cpu); /* how often it was seen to go to sleep, modulo 2^32 */

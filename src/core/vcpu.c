@@ -94,6 +94,7 @@ static void vcpu_halts(struct vcpu *v)
         return;
     v->nap = NAP_ASLEEP;
     atomic_store_explicit(&v->naps, v->naps + 1, memory_order_relaxed);
+    ledger_switch(&v->ledger, LEDGER_HALT, clock_mono_ns()); /* what comes now is no waiting */
     if (v->vm->gov)
         governor_halts(v->vm->gov, v->index);
 }

@@ -90,6 +90,14 @@ static void hold(void *opaque, unsigned cpu, enum gov_hold how)
         vcpu_clear(v, ATT_CAP);
 }
 
+static _Atomic uint32_t *let_run(void *opaque, unsigned cpu)
+{
+    struct vm *vm = opaque;
+
+    atomic_fetch_and(&vm->vcpu[cpu].attention, ~(uint32_t)ATT_HOLD);
+    return &vm->vcpu[cpu].attention;
+}
+
 static enum sched_now now(void *opaque, unsigned cpu)
 {
     const struct vm *vm = opaque;
@@ -157,7 +165,7 @@ static void pace(void *opaque, unsigned hz)
 int vm_govern(struct vm *vm, struct governor *g)
 {
     static const struct gov_ops ops = {.cpu_ns = cpu_ns, .wait_ns = wait_ns, .io_ns = io_ns, .hold = hold,
-                                       .now = now, .sleep = sleep_number, .naps = naps, .tells = tells,
+                                       .let_run = let_run, .now = now, .sleep = sleep_number, .naps = naps, .tells = tells,
                                        .where = where, .place = place, .slice = slice, .pace = pace};
 
     vm->gov = governor_add(g, vm->nvcpus, &ops, vm);
