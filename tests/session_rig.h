@@ -103,7 +103,7 @@ static inline struct rig *rig_new(const char *yaml)
     struct lab *lab;
     struct err e;
 
-    strcpy(r->dir, "/tmp/ruche-rig-XXXXXX");
+    snprintf(r->dir, sizeof r->dir, "%s/ruche-rig-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(r->dir));
     setenv("RUCHE_IMAGES", r->dir, 1);
     for (unsigned i = 0; i < 3; i++) {
