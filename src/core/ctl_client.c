@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { INSTANCES_MAX = 64 };
+enum { INSTANCES_MAX = 64, SILENCE_MS = 2000 };
 
 /* -1: nobody answers, errno says why. */
 static int dial(const char *path)
@@ -169,6 +170,25 @@ static int print_reply(const char *line)
     return status;
 }
 
+/* Commands may take long, but one that was sent to a stopped process would for ever, without a word. */
+static void tell_if_stopped(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct ucred who;
+    socklen_t len = sizeof who;
+    char name[32], state = 0;
+    FILE *f;
+
+    if (poll(&p, 1, SILENCE_MS) != 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+        return;
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)who.pid);
+    f = fopen(name, "r");
+    if (f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1 && (state == 'T' || state == 't'))
+        fprintf(stderr, "ruche: the instance is stopped, and answers when it goes on: `kill -CONT %d`\n", (int)who.pid);
+    if (f)
+        fclose(f);
+}
+
 static int read_replies(int fd)
 {
     FILE *f = fdopen(fd, "r");
@@ -215,5 +235,6 @@ int ctl_client(const char *path, bool json, char *const *words, unsigned n)
     text_putc(&t, '\n');
     send_request(fd, &t);
     text_free(&t);
+    tell_if_stopped(fd);
     return read_replies(fd);
 }

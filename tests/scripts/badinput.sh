@@ -158,6 +158,22 @@ if ./ruche ctl --socket "$socket" send a 'echo still here' && ./ruche ctl --sock
 else
     echo "not ok bad_input_leaves_the_instance_alone"
 fi
+rm "$TMPDIR/err"
+kill -STOP "$lab_pid"
+until grep -q '^State:.T' "/proc/$lab_pid/status"; do sleep 0.05; done
+./ruche ctl --socket "$socket" list >"$TMPDIR/out" 2>"$TMPDIR/err" &
+ctl_pid=$!
+for ((i = 0; i < 200; i++)); do
+    [ ! -s "$TMPDIR/err" ] || break
+    sleep 0.05
+done
+kill -CONT "$lab_pid"
+if wait "$ctl_pid" && grep -q "stopped, .* .kill -CONT $lab_pid." "$TMPDIR/err" && grep -q running "$TMPDIR/out"; then
+    echo "ok bad_input_ctl_of_a_stopped_instance"
+else
+    echo "not ok bad_input_ctl_of_a_stopped_instance"
+    cat "$TMPDIR/err" "$TMPDIR/out"
+fi
 kill "$lab_pid"
 wait "$lab_pid"
 [ $? = 143 ] && echo "ok bad_input_instance_ends_by_its_signal" || echo "not ok bad_input_instance_ends_by_its_signal"
