@@ -26,6 +26,8 @@
 
 enum finding { OK, WARN, FAIL };
 
+enum { TIMER_PERIOD_US = 1000 }; /* as ours while processors are contended */
+
 struct doctor {
     struct text *out;
     const struct accel_ops *const *engines;
@@ -103,6 +105,18 @@ static void explain_kvm(struct doctor *d)
         report(d, WARN, "container", "this is a container: give it the device, as `docker run --device /dev/kvm`");
 }
 
+/* KVM's timers interrupt the host whether their guest may run or not. */
+static void check_timers(struct doctor *d)
+{
+    static const char path[] = "/sys/module/kvm/parameters/min_timer_period_us";
+    char buf[32];
+    int us = atoi(slurp(path, buf, sizeof buf));
+
+    if (*buf && us < TIMER_PERIOD_US)
+        report(d, WARN, "timers", "KVM lets a guest interrupt this host each %d us at its neighbours' cost: "
+               "`echo %d | sudo tee %s` makes that 1 ms", us, TIMER_PERIOD_US, path);
+}
+
 static void check_engines(struct doctor *d)
 {
     struct err e;
@@ -114,6 +128,8 @@ static void check_engines(struct doctor *d)
             d->can_run = true;
             report(d, OK, d->engines[i]->name, "%s", kvm ? "guests run on the processor itself"
                                                          : "guests run on our own x86-64 processor, slower");
+            if (kvm)
+                check_timers(d);
             continue;
         }
         report(d, d->engines[i + 1] ? WARN : FAIL, d->engines[i]->name, "%s", e.msg);
