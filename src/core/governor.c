@@ -54,7 +54,7 @@ struct gov_guest {
     struct sched_vm s;
     uint64_t io_ns, io_read_ns; /* what its other threads have used, and when we looked */
     struct reading {
-        uint64_t cpu_ns;
+        uint64_t cpu_ns, run_ns; /* `run_ns`: when it was let run */
         uint32_t sleep; /* of its thread, begun before that was read; 0: none */
         int64_t wait_ns;
         uint32_t naps;
@@ -171,7 +171,7 @@ static double read_used(struct gov_guest *a, unsigned i)
 }
 
 /* Waiting may cost a read of /proc: not for vCPUs that do nothing. Returns whether this one does something. */
-static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
+static bool read_cpu(struct gov_guest *a, unsigned i, double dt, uint64_t now)
 {
     struct reading *r = &a->reading[i];
     struct sched_cpu *c = &a->s.cpu[i];
@@ -182,6 +182,7 @@ static bool read_cpu(struct gov_guest *a, unsigned i, double dt)
     r->naps = naps;
     c->used = read_used(a, i);
     c->waited = 0;
+    c->held = dt - fmin(dt, (double)(now - r->run_ns) / 1e9);
     awake = !a->s.paused && (c->used > 0.02 * dt || c->demand > 0.02);
     if (!awake || r->told != GOV_RUN) /* `hold` if nobody let it run since */
         r->wait_read = false;
@@ -202,7 +203,7 @@ static void read_io(struct gov_guest *a, uint64_t now)
 static void read_guest(struct gov_guest *a, double dt, uint64_t now)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++) {
-        bool awake = read_cpu(a, i, dt);
+        bool awake = read_cpu(a, i, dt, now);
 
         a->s.cpu[i].now = a->unseen && !awake ? NOW_ASLEEP : a->ops->now(a->vm, i);
     }
@@ -246,8 +247,10 @@ static void run_there(struct gov_guest *a, unsigned i)
         CPU_SET(r->to, &one);
         a->ops->place(a->vm, i, &one);
     }
-    if (r->told != GOV_RUN)
+    if (r->told != GOV_RUN) {
+        r->run_ns = clock_mono_ns();
         a->ops->hold(a->vm, i, GOV_RUN);
+    }
     if (r->to >= 0)
         a->ops->place(a->vm, i, &r->may);
 }
@@ -727,7 +730,8 @@ void governor_pause(struct gov_guest *a, bool paused)
 void governor_end(struct gov_guest *a)
 {
     pthread_mutex_lock(&a->gov->lock);
-    a->live = a->stirs = false;
+    a->live = false;
+    a->stirs = false;
     forget_heirs(a->gov);
     regroup(a->gov); /* nobody's domain is called by it */
     poke(a->gov, POKE_NOW);

@@ -50,6 +50,15 @@ static double would_use(const struct sched_vm *v, const struct sched_cpu *c)
     return v->io_demand < SCHED_LIGHT && c->ran > 0 ? least(c->demand, c->ran / (c->ran + 1 - c->demand)) : c->demand;
 }
 
+static void measure_cpu(struct sched_cpu *c, double dt)
+{
+    if (dt <= 0)
+        return;
+    c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
+    c->ran = fade(c->ran, c->used / dt, dt, DEMAND_FADE);
+    c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
+}
+
 /* What was measured becomes demand; a vCPU that was held could not show any, and what a guest
  * wanted before a pause is the best guess for what it wants after. */
 static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt)
@@ -64,11 +73,8 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
         for (unsigned i = 0; i < v->ncpus; i++) {
             struct sched_cpu *c = &v->cpu[i];
 
-            if (!c->hold && !v->paused) {
-                c->demand = fade(c->demand, (c->used + c->waited) / dt, dt, DEMAND_FADE);
-                c->ran = fade(c->ran, c->used / dt, dt, DEMAND_FADE);
-                c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
-            }
+            if (!c->hold && !v->paused)
+                measure_cpu(c, dt - c->held);
             c->demand = fmax(0, least(c->demand, 1));
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
             want += v->paused ? 0 : would_use(v, c);

@@ -37,6 +37,7 @@ struct sched_cpu { /* one vCPU */
     /* since the last step */
     double used;
     double waited; /* it wanted a CPU and the host gave none; negative: so much less than was said */
+    double held;   /* the step had let it run, but nobody had told it yet */
     unsigned naps; /* how often it was seen to go to sleep */
     /* state; the caller zeroes it */
     double demand; /* 0 to 1: the part of the time in which it ran or waited */

@@ -25,8 +25,9 @@ void slice_ask(int tid, uint64_t ns)
         uint64_t runtime, deadline, period;
     } attr = {.size = sizeof attr};
 
-    if (syscall(SYS_sched_getattr, tid, &attr, sizeof attr, 0) < 0 || attr.policy != SCHED_OTHER)
+    if (syscall(SYS_sched_getattr, tid, &attr, sizeof attr, 0) < 0 || (attr.policy != SCHED_OTHER && attr.policy != SCHED_BATCH))
         return;
+    attr.policy = ns > SLICE_LIGHT_NS ? SCHED_BATCH : SCHED_OTHER;
     attr.runtime = ns;
     syscall(SYS_sched_setattr, tid, &attr, 0);
 }
@@ -35,11 +36,15 @@ void slice_first(void)
 {
     usual = getpriority(PRIO_PROCESS, 0);
     first = setpriority(PRIO_PROCESS, 0, usual - FIRST_BY) == 0;
+    if (first)
+        slice_ask(0, SLICE_LIGHT_NS);
 }
 
 void slice_as_usual(void)
 {
-    if (first)
+    if (first) {
         setpriority(PRIO_PROCESS, 0, usual);
+        slice_ask(0, SLICE_SERVES_NS);
+    }
     first = false;
 }

@@ -365,8 +365,8 @@ EVERY_EXIT static void *vcpu_main(void *arg)
 
     take_kicks();
     v->on_cpu = rseq_cpu();
+    slice_ask(0, SLICE_LIGHT_NS); /* before anybody else asks for another */
     thread_tell_tid(&v->tid);
-    slice_ask(0, SLICE_LIGHT_NS);
     n = v->vm->accel->vcpu_thread_init(v->av, io, VCPU_MAX_IOCTLS);
     sandbox_vcpu_thread(v->vm->accel->name, io, n);
     while (vcpu_turn(v))
