@@ -12,7 +12,8 @@
 
 enum { FIRST_BY = 12 };
 
-static int usual; /* nice value of the process */
+static _Atomic int policy = -1; /* of the process, from the first call on, when there are no other threads */
+static int usual;       /* its nice value */
 static bool first;
 
 void slice_ask(int tid, uint64_t ns)
@@ -25,8 +26,12 @@ void slice_ask(int tid, uint64_t ns)
         uint64_t runtime, deadline, period;
     } attr = {.size = sizeof attr};
 
-    if (syscall(SYS_sched_getattr, tid, &attr, sizeof attr, 0) < 0 || (attr.policy != SCHED_OTHER && attr.policy != SCHED_BATCH))
+    if (syscall(SYS_sched_getattr, tid, &attr, sizeof attr, 0) < 0)
         return;
+    if (policy < 0)
+        policy = (int)attr.policy;
+    if (policy != SCHED_OTHER || (attr.policy != SCHED_OTHER && attr.policy != SCHED_BATCH))
+        return; /* somebody has chosen another */
     attr.policy = ns > SLICE_LIGHT_NS ? SCHED_BATCH : SCHED_OTHER;
     attr.runtime = ns;
     syscall(SYS_sched_setattr, tid, &attr, 0);

@@ -18,12 +18,14 @@ enum {
 };
 
 /* Asks it for the thread `tid`, 0: the calling one. It has no more of the CPU in the end. 0.1 to 100 ms;
- * needs no privilege. Kernels before 6.12 ignore it. */
+ * needs no privilege. Kernels before 6.12 ignore it. Who has a longer one than SLICE_LIGHT_NS becomes a batch thread:
+ * it takes the CPU from nobody when it is woken, least of all from the governor, who has others to tell. The first
+ * call is main's, before there are threads. */
 void slice_ask(int tid, uint64_t ns);
 
-/* From here on the calling thread, and those that it starts, go first when they wake, by a lower nice value: for those
- * that work little, with kernels that know no such slices. Needs a privilege, is nothing without. Then the calling one
- * is as it was. */
+/* From here on the calling thread, and those that it starts, go first when they wake, by a lower nice value, and are
+ * not interrupted so soon: for those that work little, also with kernels that know no such slices. Needs a privilege, is
+ * nothing without. Then the calling one is as it was. */
 void slice_first(void);
 void slice_as_usual(void);
 
