@@ -483,6 +483,24 @@ static void any_load_is_divided_up_and_nobody_starves(void **state)
     }
 }
 
+/* A governor that has to tell many is late for the last ones: they could not want anything before. */
+static void what_somebody_is_told_late_is_no_time_of_his_own(void **state)
+{
+    struct machine *m = machine(1);
+    struct sched_cpu *c = &m->cpu[0][0];
+
+    (void)state;
+    add(m, 100, 1, 1);
+    c->demand = 1;
+    for (int i = 0; i < 100; i++) {
+        c->used = 0.002;
+        c->held = 0.003;
+        sched_step(&m->d, m->list, m->n, 0.005);
+    }
+    assert_true(c->demand > 0.99);
+    free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest),
         cmocka_unit_test(nobody_is_held_for_who_wakes_for_a_moment_only),
         cmocka_unit_test(waiting_to_be_woken_is_no_demand),
+        cmocka_unit_test(what_somebody_is_told_late_is_no_time_of_his_own),
         cmocka_unit_test(each_that_runs_has_a_cpu_where_no_other_is),
         cmocka_unit_test(a_sleeper_before_each_step_gains_nothing),
         cmocka_unit_test(a_busy_host_changes_nothing_in_the_ratio),
