@@ -107,6 +107,12 @@ static void join_domain(struct governor *g, struct gov_guest *a)
     }
 }
 
+/* A live guest's is live, too. */
+static bool is_root(const struct gov_guest *a)
+{
+    return a->live && a->root == a;
+}
+
 /* From here on nobody is let run by who halts. */
 static void forget_heirs(struct governor *g)
 {
@@ -414,8 +420,6 @@ static double step_domain(struct governor *g, struct gov_guest *root, double dt)
         if (a->live && a->root == root)
             g->list[n++] = &a->s;
     root->domain.elsewhere = !g->enforce;
-    if (!n)
-        return INFINITY;
     step = sched_step(&root->domain, g->list, n, dt);
     for (struct gov_guest *a = g->guests; a; a = a->next)
         for (unsigned i = 0; i < a->s.ncpus && a->root == root; i++)
@@ -445,6 +449,8 @@ static double tick(struct governor *g)
         if (a->live)
             read_guest(a, dt, now);
     for (struct gov_guest *r = g->guests; r; r = r->next) {
+        if (!is_root(r))
+            continue;
         s = step_domain(g, r, dt);
         step = s < step ? s : step;
     }
@@ -459,6 +465,8 @@ static double tick(struct governor *g)
             a->s.cpu[i].hold = false;
     }
     for (struct gov_guest *r = g->guests; r; r = r->next) {
+        if (!is_root(r))
+            continue;
         tell_domain(g, r);
         name_heir(g, r);
     }

@@ -5,6 +5,7 @@
 #include "core/vm_internal.h"
 
 #include "core/clock.h"
+#include "core/futex.h"
 #include "core/slice.h"
 
 #include <errno.h>
@@ -75,27 +76,27 @@ static uint64_t io_ns(void *opaque)
     return vm_io_cpu_ns(opaque);
 }
 
-static void hold(void *opaque, unsigned cpu, enum gov_hold how)
-{
-    struct vm *vm = opaque;
-    struct vcpu *v = &vm->vcpu[cpu];
-
-    if (how == GOV_RUN)
-        vcpu_clear(v, ATT_HOLD);
-    else if (how == GOV_HOLD_CAP)
-        vcpu_post(v, ATT_CAP);
-    else
-        vcpu_post(v, ATT_SHARE);
-    if (how == GOV_HOLD_SHARE)
-        vcpu_clear(v, ATT_CAP);
-}
-
 static _Atomic uint32_t *let_run(void *opaque, unsigned cpu)
 {
     struct vm *vm = opaque;
 
     atomic_fetch_and(&vm->vcpu[cpu].attention, ~(uint32_t)ATT_HOLD);
     return &vm->vcpu[cpu].attention;
+}
+
+static void hold(void *opaque, unsigned cpu, enum gov_hold how)
+{
+    struct vm *vm = opaque;
+    struct vcpu *v = &vm->vcpu[cpu];
+
+    if (how == GOV_RUN)
+        futex_wake(let_run(vm, cpu));
+    else if (how == GOV_HOLD_CAP)
+        vcpu_post(v, ATT_CAP);
+    else
+        vcpu_post(v, ATT_SHARE);
+    if (how == GOV_HOLD_SHARE)
+        vcpu_clear(v, ATT_CAP);
 }
 
 static enum sched_now now(void *opaque, unsigned cpu)
