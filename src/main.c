@@ -36,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -442,6 +443,17 @@ static int run_status(const struct app *a, int status)
     return status;
 }
 
+/* A vCPU takes four files under KVM; the usual limit would do for some thirty guests. */
+static void allow_files(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 static int run(struct app *a)
 {
     struct err e = {0};
@@ -458,6 +470,7 @@ static int run(struct app *a)
         return complain(&e, EXIT_FAILED);
     }
     a->signal_fd = block_signals();
+    allow_files();
     slice_ask(0, SLICE_SERVES_NS); /* all threads have it from here; vCPUs ask for others */
     slice_first(); /* the governor keeps that; we have the privilege now or never */
     term_init();

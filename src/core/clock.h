@@ -14,7 +14,7 @@
 
 static inline uint64_t clock_ns(clockid_t id)
 {
-    struct timespec ts;
+    struct timespec ts = {0}; /* stays so for a thread that has ended */
 
     clock_gettime(id, &ts);
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;

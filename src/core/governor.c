@@ -318,6 +318,11 @@ static void tell_domain(struct governor *g, const struct gov_guest *root)
                 tell(a, (turn == 0) == (root->domain.cpus > 1));
 }
 
+static uint64_t busy_slice(const struct governor *g)
+{
+    return g->enforce ? SLICE_BUSY_NS : SLICE_BUSY_TURN_NS;
+}
+
 /* Who halts goes first when it wakes. */
 static void set_slices(const struct governor *g, struct gov_guest *a)
 {
@@ -326,7 +331,7 @@ static void set_slices(const struct governor *g, struct gov_guest *a)
         bool busy = a->s.cpu[i].demand > (r->busy ? 0.7 : 0.9);
 
         if (busy != r->busy)
-            a->ops->slice(a->vm, i, !busy ? SLICE_LIGHT_NS : g->enforce ? SLICE_BUSY_NS : SLICE_BUSY_TURN_NS);
+            a->ops->slice(a->vm, i, busy ? busy_slice(g) : SLICE_LIGHT_NS);
         r->busy = busy;
     }
 }
@@ -429,7 +434,7 @@ static double step_domain(struct governor *g, struct gov_guest *root, double dt)
     return step;
 }
 
-/* One tick. Returns in how many seconds the next one is due; INFINITY: no guest runs. */
+/* One tick. Returns in how many seconds the next one is due; INFINITY: there are none. */
 static double tick(struct governor *g)
 {
     uint64_t now = clock_mono_ns();
@@ -600,6 +605,14 @@ void governor_enforce(struct governor *g, bool yes)
 {
     pthread_mutex_lock(&g->lock);
     g->enforce = yes;
+    for (struct gov_guest *a = g->guests; a; a = a->next) {
+        if (!a->live)
+            continue;
+        find_watches(a);
+        for (unsigned i = 0; i < a->s.ncpus; i++)
+            if (a->reading[i].busy)
+                a->ops->slice(a->vm, i, busy_slice(g));
+    }
     poke(g, POKE_NOW);
     pthread_mutex_unlock(&g->lock);
 }

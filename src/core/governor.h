@@ -6,11 +6,11 @@
  * vCPUs of the others, and puts those that run on a host CPU each: the kernel's own balancing is
  * slower than our slices, so two would share a CPU while another had nothing to do. It ticks in
  * milliseconds while shares or caps bind, some ten times a second while nothing does, not at all
- * without running guests; and at once when a guest that is part of it halts or wakes.
+ * without guests that have been started; and at once when a guest that is part of it halts or wakes.
  *
  * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
- * functions of `gov_ops` are called on the governor's thread, and in governor_begin and governor_halts;
- * never after governor_end has returned. Its locks are leaves but for what they take.
+ * functions of `gov_ops` are called on the governor's thread, and by the other functions here on their
+ * callers'; never after governor_end has returned. Under its locks these take vclock's and no other.
  */
 #ifndef RUCHE_CORE_GOVERNOR_H
 #define RUCHE_CORE_GOVERNOR_H

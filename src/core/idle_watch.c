@@ -43,13 +43,13 @@ static int take_place(unsigned cpu)
 static void *watch(void *arg)
 {
     struct idle_watch *w = arg;
-    bool placed = take_place(w->cpu) == 0;
+    bool placed = take_place(w->cpu) == 0; /* else that CPU is not ours to watch */
 
     sandbox_idle_thread();
-    while (w->state != ENDS) {
+    while (placed && w->state != ENDS) {
         uint32_t armed = ARMED;
 
-        if (placed && atomic_compare_exchange_strong(&w->state, &armed, ASLEEP))
+        if (atomic_compare_exchange_strong(&w->state, &armed, ASLEEP))
             w->idle(w->arg);
         else if (armed != ENDS)
             futex_wait(&w->state, armed);

@@ -37,6 +37,13 @@ static uint64_t meminfo_bytes(const char *key)
     return kib << 10;
 }
 
+void lab_host_usable(cpu_set_t *set)
+{
+    CPU_ZERO(set);
+    if (sched_getaffinity(getpid(), sizeof *set, set) < 0) /* of main: guests' threads have sets of their own */
+        CPU_SET(0, set);
+}
+
 void lab_host_measure(struct lab_host *h)
 {
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -44,6 +51,7 @@ void lab_host_measure(struct lab_host *h)
     h->memory_total_bytes = meminfo_bytes("MemTotal:");
     h->memory_available_bytes = meminfo_bytes("MemAvailable:");
     h->cpus = cpus > 0 ? (unsigned)cpus : 1;
+    lab_host_usable(&h->usable);
 }
 
 struct lab *lab_new(const char *name)

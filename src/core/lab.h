@@ -12,6 +12,7 @@
 #include "core/diag.h"
 #include "core/vm_config.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -85,10 +86,12 @@ struct lab {
 struct lab_host {
     uint64_t memory_total_bytes; /* 0: not measured */
     uint64_t memory_available_bytes;
-    unsigned cpus;
+    unsigned cpus;    /* their numbers are below that */
+    cpu_set_t usable; /* those on line that the process may run on: a cpuset or taskset(1) may leave it few */
 };
 
 void lab_host_measure(struct lab_host *h);
+void lab_host_usable(cpu_set_t *set); /* as they are now */
 
 /* Reads the file at `path` (or `lab.yaml` in the directory `path`). NULL if `*d` has errors; it
  * may have warnings in any case. `*d` is made here and freed by the caller. */

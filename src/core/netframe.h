@@ -37,6 +37,7 @@ struct netframe {
     uint64_t due_ns; /* not delivered before */
     struct net_offload off;
     bool captured;
+    bool not_lost; /* it was waiting for room then: that was decided */
     uint32_t len;
     uint8_t data[];
 };

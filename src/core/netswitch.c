@@ -171,7 +171,7 @@ static int deliver(struct netport *to, struct netport *from, struct netframe *f,
     const uint32_t len = f->len;
     struct queue *q;
 
-    if (!to->attached || !to->up || lost(to) || !(q = queue_get(to, from))) {
+    if (!to->attached || !to->up || (!f->not_lost && lost(to)) || !(q = queue_get(to, from))) {
         drop_rx(to, f);
         carry(from, to->index, len);
         return 0;
@@ -251,13 +251,14 @@ static int send_locked(struct netport *p, struct netframe *f, uint64_t *wait_ns)
     if (*wait_ns)
         return -EAGAIN;
     rate_charge(p, &p->tx_free_ns, len, now);
-    if (!p->up || lost(p)) {
+    if (!p->up || (!f->not_lost && lost(p))) {
         net_count(&p->tx_drops, 1);
         netframe_free(f);
         return 0;
     }
     rc = forward(p, f, now);
     if (rc < 0) {
+        f->not_lost = true;
         p->tx_free_ns = tx_free;
         *wait_ns = RETRY_NS;
         return rc;

@@ -208,7 +208,8 @@ static void apply_cap(struct sched_vm *v, double dt)
 {
     double slice = cap_slice(v);
 
-    if (v->cap <= 0) {
+    if (v->cap <= 0 || v->cap != v->cap_was) { /* what it used before is not charged to a new cap */
+        v->cap_was = v->cap;
         v->capped = false;
         v->tokens = 0;
         return;
@@ -274,7 +275,7 @@ static void admit_some(struct sched_vm *v, unsigned m)
         const struct sched_cpu *c = &v->cpu[i];
         unsigned before = 0;
 
-        for (unsigned k = 0; k < v->ncpus; k++)
+        for (unsigned k = 0; m && k < v->ncpus; k++)
             before += sched_wants(&v->cpu[k]) &&
                       (v->cpu[k].turn < c->turn || (v->cpu[k].turn == c->turn && k < i));
         v->cpu[i].hold = sched_wants(c) && before >= m;

@@ -69,6 +69,7 @@ struct sched_vm {
     double io_used; /* by threads of it that cannot be held, since it was last read */
     /* state */
     double credit, tokens, io_demand;
+    double cap_was; /* which `tokens` are of */
     double lack; /* light guests' whose sleep is unknown: what the host did not give, though they were within their part */
     double want;  /* CPUs that its threads would use alone on the host */
     double limit; /* what it could have alone: of that what the host gives, or its cap */

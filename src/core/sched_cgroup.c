@@ -152,7 +152,7 @@ static void drop_if_left(void *arg, int base, const char *name)
 static int open_base(struct err *e)
 {
     static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-    char line[PATH_MAX], path[PATH_MAX + 32];
+    char line[PATH_MAX] = "", path[PATH_MAX + 32];
     FILE *f = fopen("/proc/self/cgroup", "re");
     bool v2 = false;
 

@@ -60,10 +60,27 @@ static int choose_engine(struct session *s, const struct session_params *p, stru
                    text_show((char[40]){0}, 40, accel), known);
 }
 
+/* CPUs go off line and come back, a cpuset or who calls taskset(1) gives us others. */
+static void check_cpus(struct session *s)
+{
+    struct err e;
+    cpu_set_t now;
+
+    lab_host_usable(&now);
+    if (s->host_fixed || CPU_EQUAL(&now, &s->host.usable))
+        return;
+    s->host.usable = now;
+    session_event(s, EV_CONFIG, NULL, "the host lets this process use %d of its CPUs from now on", CPU_COUNT(&now));
+    for (struct guest *g = s->guests; g; g = g->next)
+        if (session_apply_pins(s, g, &e) < 0)
+            session_event(s, EV_FAILED, g, "%s", e.msg);
+}
+
 static void on_tick(void *arg)
 {
     struct session *s = arg;
 
+    check_cpus(s);
     for (struct guest *g = s->guests; g; g = g->next)
         session_sched_sample(g);
     cmd_runs_poll(s);
@@ -99,6 +116,8 @@ static int session_init(struct session *s, const struct session_params *p, struc
     s->host_fixed = p->host.memory_available_bytes != 0;
     if (!s->host_fixed)
         lab_host_measure(&s->host);
+    else
+        memset(&s->host.usable, 0xff, sizeof s->host.usable);
     s->began_ns = clock_mono_ns();
     s->interval_ns = SESSION_TICK_NS;
     s->next_id = 1;

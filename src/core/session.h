@@ -114,7 +114,7 @@ int session_start(struct session *s, struct guest *g, struct err *e);
 /* Takes a guest that does not run out of the session; commands that wait for it fail. */
 void session_remove(struct session *s, struct guest *g);
 
-/* CPU affinity of a guest's threads, from pins and the lab's CPUs; called at every start. */
+/* CPU affinity of a guest's threads, from pins, the lab's CPUs and those that the process may use; before and at every start. */
 int session_apply_pins(struct session *s, struct guest *g, struct err *e);
 
 /* What divides the processor: "auto", "slots" or "cgroup"; what was asked for, and what does it. */

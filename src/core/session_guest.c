@@ -56,6 +56,8 @@ static void state_changed(struct session *s, struct guest *g, const struct vm_ev
         g->ran = true;
         if (session_apply_pins(s, g, &e) < 0)
             session_event(s, EV_FAILED, g, "%s", e.msg);
+        if (g->mem_target && vm_mem_target(g->vm, g->mem_target, &e) < 0)
+            session_event(s, EV_FAILED, g, "%s", e.msg);
     }
     session_event(s, EV_STATE, g, "is %s%s%s", vm_state_name(ev->new_state), ev->text[0] ? ": " : "", ev->text);
 }

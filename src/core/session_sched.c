@@ -32,6 +32,12 @@ static void use_slots(struct session *s)
     governor_enforce(s->governor, true);
 }
 
+static int set_group(struct guest *g, struct err *e)
+{
+    return sched_cgroup_set(g->session->cgroup, g->c->name, g->c->share, g->c->cap_pct, e);
+}
+
+/* Slow: for each thread the kernel waits until nobody else starts or ends any. */
 static int to_cgroup(struct guest *g, struct err *e)
 {
     int tid[VM_THREADS_MAX], rc;
@@ -39,7 +45,7 @@ static int to_cgroup(struct guest *g, struct err *e)
 
     if (!n)
         return 0;
-    rc = sched_cgroup_set(g->session->cgroup, g->c->name, g->c->share, g->c->cap_pct, e);
+    rc = set_group(g, e);
     return rc < 0 ? rc : sched_cgroup_move(g->session->cgroup, g->c->name, tid, n, e);
 }
 
@@ -47,7 +53,7 @@ static int use_cgroup(struct session *s, struct err *e)
 {
     int rc = 0;
 
-    if (!s->cgroup && !(s->cgroup = sched_cgroup_new(s->host.cpus, e)))
+    if (!s->cgroup && !(s->cgroup = sched_cgroup_new((unsigned)CPU_COUNT(&s->host.usable), e)))
         return -ENOTSUP;
     for (struct guest *g = s->guests; g && rc == 0; g = g->next)
         rc = to_cgroup(g, e);
@@ -102,14 +108,18 @@ int session_set_sched(struct session *s, const char *v, struct err *e)
     return 0;
 }
 
+static void give_up_cgroup(struct guest *g, const struct err *e)
+{
+    session_event(g->session, EV_FAILED, g, "%s; slots divide the processor from now on", e->msg);
+    use_slots(g->session);
+}
+
 void session_sched_threads(struct guest *g)
 {
     struct err e;
 
-    if (!g->session->cgroup || to_cgroup(g, &e) == 0)
-        return;
-    session_event(g->session, EV_FAILED, g, "%s; slots divide the processor from now on", e.msg);
-    use_slots(g->session);
+    if (g->session->cgroup && to_cgroup(g, &e) < 0)
+        give_up_cgroup(g, &e);
 }
 
 void session_sched_gone(struct guest *g)
@@ -126,9 +136,12 @@ void session_sched_fini(struct session *s)
 
 void session_sched_changed(struct guest *g)
 {
+    struct err e;
+
     if (vm_governed(g->vm))
         governor_set(vm_governed(g->vm), g->c->share, g->c->cap_pct);
-    session_sched_threads(g);
+    if (g->session->cgroup && set_group(g, &e) < 0)
+        give_up_cgroup(g, &e);
 }
 
 void session_sched_sample(struct guest *g)

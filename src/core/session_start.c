@@ -54,6 +54,7 @@ static int check_memory(struct session *s, const struct guest *g, struct err *e)
 {
     struct vm_stats *st = malloc(sizeof *st);
     uint64_t asked = g->c->memory_bytes;
+    struct lab_host h = s->host;
     unsigned n = 1;
 
     if (!st)
@@ -68,8 +69,8 @@ static int check_memory(struct session *s, const struct guest *g, struct err *e)
     }
     free(st);
     if (!s->host_fixed)
-        lab_host_measure(&s->host);
-    return lab_check_memory(asked, n, s->host.memory_available_bytes, e);
+        lab_host_measure(&h);
+    return lab_check_memory(asked, n, h.memory_available_bytes, e);
 }
 
 int session_start(struct session *s, struct guest *g, struct err *e)
@@ -81,6 +82,8 @@ int session_start(struct session *s, struct guest *g, struct err *e)
         if ((rc = lab_check_disk_file(&g->c->disks[i], e)) < 0)
             return rc;
     rc = s->overcommit ? 0 : check_memory(s, g, e);
+    if (rc == 0)
+        rc = session_apply_pins(s, g, e); /* before it runs: with sets of its own it disturbs nobody else's */
     if (rc < 0)
         return rc;
     for (int c = 0; c < CONSOLES; c++)
@@ -159,24 +162,33 @@ bool session_settled(const struct session *s, unsigned *failed)
 
 /* Processors. */
 
+/* Takes from `set` what is not in `list`, if there is one. */
+static int keep_only(cpu_set_t *set, const struct session *s, const char *list, struct err *e)
+{
+    cpu_set_t own;
+    int rc = list ? units_cpus(list, s->host.cpus, &own, e) : 0;
+
+    if (list && rc == 0)
+        CPU_AND(set, set, &own);
+    return rc;
+}
+
 static int pin_set(const struct session *s, const char *pin, cpu_set_t *set, struct err *e)
 {
-    cpu_set_t lab;
     int rc;
 
-    if (!pin && !s->cpus) {
-        for (unsigned i = 0; i < s->host.cpus && i < CPU_SETSIZE; i++)
-            CPU_SET(i, set);
-        return 0;
-    }
-    rc = units_cpus(pin ? pin : s->cpus, s->host.cpus, set, e);
-    if (rc < 0 || !pin || !s->cpus)
+    CPU_ZERO(set);
+    for (unsigned i = 0; i < s->host.cpus && i < CPU_SETSIZE; i++)
+        CPU_SET(i, set);
+    if ((rc = keep_only(set, s, s->cpus, e)) < 0 || (rc = keep_only(set, s, pin, e)) < 0)
         return rc;
-    rc = units_cpus(s->cpus, s->host.cpus, &lab, e);
-    CPU_AND(set, set, &lab);
-    if (rc == 0 && CPU_COUNT(set) == 0)
+    if (CPU_COUNT(set) == 0)
         return err_set(e, EINVAL, "CPUs `%s` are not among the lab's (`%s`): pin it elsewhere, or change host.cpus", pin, s->cpus);
-    return rc;
+    CPU_AND(set, set, &s->host.usable);
+    if (CPU_COUNT(set) == 0)
+        return err_set(e, EINVAL, "CPUs `%s` are off line, or not among those that this process may use: `taskset -cp %d` "
+                       "shows these, and `pin` and host.cpus choose among them", pin ? pin : s->cpus, (int)getpid());
+    return 0;
 }
 
 int session_apply_pins(struct session *s, struct guest *g, struct err *e)
@@ -187,12 +199,12 @@ int session_apply_pins(struct session *s, struct guest *g, struct err *e)
     int rc = 0;
 
     memset(set, 0, sizeof set);
-    for (unsigned i = 0; i < (n ? n : g->c->vcpus) && rc == 0; i++) { /* not running: is it possible? */
+    for (unsigned i = 0; i < (n ? n : g->c->vcpus) && rc == 0; i++) {
         const char *own = i < g->c->vcpus ? g->vcpu_pin[i] : NULL;
 
         rc = pin_set(s, own ? own : g->c->pin, &set[i], e);
     }
-    if (n && rc == 0 && vm_governed(g->vm))
+    if (rc == 0 && vm_governed(g->vm))
         governor_set_cpus(vm_governed(g->vm), set);
     for (unsigned i = 0; i < n && rc == 0; i++)
         if (sched_setaffinity(tid[i], sizeof set[i], &set[i]) < 0 && errno != ESRCH)

@@ -376,6 +376,15 @@ EVERY_EXIT static void *vcpu_main(void *arg)
     return NULL;
 }
 
+/* Of its thread. -1: the host does not tell. */
+static int open_proc_file(const struct vcpu *v, const char *what)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)v->tid, what);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 int vcpu_start(struct vcpu *v, struct err *e)
 {
     char name[32];
@@ -397,10 +406,8 @@ int vcpu_start(struct vcpu *v, struct err *e)
     snprintf(name, sizeof name, "%.9s/cpu%u", v->vm->config->name, v->index);
     pthread_setname_np(v->thread, name);
     thread_await_tid(&v->tid);
-    snprintf(name, sizeof name, "/proc/self/task/%d/schedstat", (int)v->tid);
-    v->schedstat = open(name, O_RDONLY | O_CLOEXEC);
-    snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)v->tid);
-    v->stat = open(name, O_RDONLY | O_CLOEXEC);
+    v->schedstat = open_proc_file(v, "schedstat");
+    v->stat = open_proc_file(v, "stat");
     return 0;
 }
 

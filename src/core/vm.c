@@ -211,6 +211,8 @@ static void take_crash(struct vm *vm)
     pthread_mutex_lock(&vm->text_lock);
     memcpy(why, vm->crash_text, sizeof why);
     pthread_mutex_unlock(&vm->text_lock);
+    if (vm->gov)
+        governor_pause(vm->gov, true); /* it wants no CPU any more */
     set_state(vm, VM_CRASHED, why);
 }
 

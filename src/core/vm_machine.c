@@ -450,11 +450,13 @@ int machine_reset(struct vm *vm, struct err *e)
     int rc;
 
     stop_threads(vm);
-    free_engine(vm);
-    if (!vm->machine_up)
+    if (!vm->machine_up) {
+        free_engine(vm);
         return err_set(e, EINVAL, "%s has no machine to reset; start it", vm->config->name);
+    }
     vm->power_request = 0; /* here, while nobody runs: what the guest asks from now on is of its new life */
-    vm->board_ops->reset(vm->board);
+    vm->board_ops->reset(vm->board); /* disks finish what they are at, and interrupt the engine then */
+    free_engine(vm);
     gmem_clear(vm->mem);
     rc = boot(vm, e);
     if (rc < 0) {

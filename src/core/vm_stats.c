@@ -113,11 +113,11 @@ static uint64_t take(uint64_t *from, uint64_t want)
 }
 
 /* Divides the interval between two readings into the eight states; they sum to what the
- * thread's own ledger advanced. */
-static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct vcpu_raw *b, uint64_t throttled,
+ * thread's own ledger advanced. `throttled`: what the kernel's cap has held of this guest's vCPUs; taken from. */
+static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct vcpu_raw *b, uint64_t *throttled,
                    uint64_t d[LEDGER_STATES])
 {
-    uint64_t guest, burnt, ready;
+    uint64_t guest, burnt, ready, capped;
 
     for (int i = 0; i < LEDGER_STATES; i++)
         d[i] = sub(b->ledger_ns[i], a->ledger_ns[i]);
@@ -129,11 +129,13 @@ static void divide(const struct vcpu *v, const struct vcpu_raw *a, const struct 
     d[LEDGER_RUN] = take(&guest, sub(burnt, d[LEDGER_POLL]));
     ready = v->vm->irqchip_user ? guest : take(&guest, sub(b->delay_ns, a->delay_ns));
     d[LEDGER_HALT] += v->vm->irqchip_user ? 0 : guest;
-    d[LEDGER_CAPPED] += take(&ready, throttled);
+    capped = take(&ready, *throttled);
+    *throttled -= capped;
+    d[LEDGER_CAPPED] += capped;
     d[LEDGER_READY] += ready;
 }
 
-static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
+static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds, uint64_t *throttled)
 {
     struct vcpu *v = &vm->vcpu[i];
     struct vcpu_stats *s = &vm->stats->vcpu[i];
@@ -141,7 +143,7 @@ static void sample_vcpu(struct vm *vm, unsigned i, uint64_t now, double seconds)
     uint64_t d[LEDGER_STATES], sum = 0;
 
     read_raw(v, now, &r, &s->ready_known);
-    divide(v, &v->raw, &r, sub(vm->throttled_ns, vm->throttled_seen_ns), d);
+    divide(v, &v->raw, &r, throttled, d);
     for (int k = 0; k < LEDGER_STATES; k++)
         sum += d[k];
     for (int k = 0; k < LEDGER_STATES; k++) {
@@ -179,14 +181,14 @@ static void sample_down(struct vm *vm)
 static void sample_up(struct vm *vm, uint64_t now, double seconds)
 {
     struct vm_stats *s = vm->stats;
-    uint64_t cpu_before = s->cpu_ns, exits_before = s->exits;
+    uint64_t cpu_before = s->cpu_ns, exits_before = s->exits, throttled = sub(vm->throttled_ns, vm->throttled_seen_ns);
 
     s->io_cpu_ns = vm->io_cpu_base_ns + vm_io_cpu_ns(vm);
     s->cpu_ns = s->io_cpu_ns;
     s->exits = 0;
     s->mips = vm->nvcpus ? 0 : -1;
     for (unsigned i = 0; i < vm->nvcpus; i++) {
-        sample_vcpu(vm, i, now, seconds);
+        sample_vcpu(vm, i, now, seconds, &throttled);
         s->cpu_ns += s->vcpu[i].cpu_ns;
         s->mips = s->vcpu[i].mips < 0 ? -1 : s->mips + s->vcpu[i].mips;
         for (int k = 0; k < EXIT_REASONS; k++)

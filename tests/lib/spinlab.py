@@ -82,11 +82,13 @@ class Measured:
 class SpinLab(Instance):
     """guests: a list of what guest() makes; they are called g0, g1 ... `more`: lines for the lab's file."""
 
-    def __init__(self, guests, cpus=1, accel=None, sched="auto", more=""):
+    def __init__(self, guests, cpus=1, accel=None, sched="auto", more="", told=True):
+        """told: the lab's file tells which CPUs; else it has all that the process may use, which are `cpus`."""
         self.guests, self.cpus = guests, cpus
         self.names = [f"g{i}" for i in range(len(guests))]
         self.pages, self.memory = {}, None
-        text = f'name: division\nhost: {{cpus: "0-{cpus - 1}", sched: {sched}}}\n{more}guests:\n'
+        of = f'cpus: "0-{cpus - 1}", ' if told else ""
+        text = f'name: division\nhost: {{{of}sched: {sched}}}\n{more}guests:\n'
         for i, (name, g) in enumerate(zip(self.names, guests)):
             keys = ", ".join(f"{k}: {json.dumps(v)}" for k, v in {"memory": f"{16 + i}M", **g}.items() if k != "wants")
             text += f"  {name}: {{{keys}}}\n"
@@ -113,6 +115,10 @@ class SpinLab(Instance):
             except OSError:
                 pass        # it has ended
         return used
+
+    def comm(self, task):
+        with open(f"/proc/{self.process.pid}/task/{task}/comm", encoding="ascii") as f:
+            return f.read().strip()
 
     def kernel(self):
         used = self.thread_seconds()

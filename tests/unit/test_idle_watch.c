@@ -95,11 +95,28 @@ static void it_takes_next_to_nothing_from_a_busy_thread(void **state)
     idle_watch_free(w);
 }
 
+static void where_it_cannot_be_it_does_nothing(void **state)
+{
+    struct idle_watch *w = idle_watch_new(CPU_SETSIZE - 1, idle, NULL);
+    uint64_t used = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+    (void)state;
+    assert_non_null(w);
+    told = 0;
+    nap(50);
+    idle_watch_arm(w);
+    nap(50);
+    assert_int_equal(told, 0);
+    assert_true(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used < 20 * NS_PER_MS);
+    idle_watch_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_tells_once_each_time_it_is_armed),
         cmocka_unit_test(it_takes_next_to_nothing_from_a_busy_thread),
+        cmocka_unit_test(where_it_cannot_be_it_does_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

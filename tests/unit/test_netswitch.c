@@ -345,6 +345,28 @@ static void link_loss_is_near_what_was_asked(void **state)
     assert_in_range(got, 17700, 18300);
 }
 
+static void a_frame_that_waits_for_room_is_drawn_for_loss_once(void **state)
+{
+    const struct link_limits lossy = {.loss_ppm = 500000}, lossless = {0};
+    struct netframe *f = frame(0, 2, 1000);
+    struct net *n = *state;
+    uint64_t wait;
+
+    take(n, 1);
+    send(n, 1, 1, 64); /* it is known where port 1 is */
+    while (send(n, 0, 2, 1000) == 0)
+        ;
+    assert_int_equal(netport_send(n->port[0], &f, &wait), -EAGAIN);
+    netport_set_limits(n->port[1], &lossy);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(netport_send(n->port[0], &f, &wait), -EAGAIN);
+    while (take(n, 1))
+        ;
+    assert_int_equal(netport_send(n->port[0], &f, &wait), 0);
+    assert_int_equal(take(n, 1), 1000);
+    netport_set_limits(n->port[1], &lossless);
+}
+
 static void link_capture_is_a_pcap_file_with_an_end(void **state)
 {
     struct net *n = *state;
@@ -633,6 +655,7 @@ int main(void)
         T(link_rate_holds_in_the_receiving_direction),
         T(link_delay_holds_a_frame_for_its_time),
         T(link_loss_is_near_what_was_asked),
+        T(a_frame_that_waits_for_room_is_drawn_for_loss_once),
         T(link_capture_is_a_pcap_file_with_an_end),
         T(a_long_segment_is_cut_into_right_ones),
         T(a_segment_stays_whole_for_who_takes_it),

@@ -443,6 +443,22 @@ static void caps_hold_on_an_idle_machine(void **state)
     }
 }
 
+static void a_new_cap_is_not_charged_for_what_went_before(void **state)
+{
+    struct machine *m = machine(16);
+
+    (void)state;
+    add(m, 100, 4, 1);
+    simulate(m, 2);
+    for (unsigned t = 0; t < 2; t++) { /* also if another was there already */
+        m->vm[0].cap = t ? 0.05 : 0.50;
+        memset(m->got, 0, sizeof m->got);
+        simulate(m, 2);
+        assert_near(m->got[0] / 2, m->vm[0].cap, 0.2 * m->vm[0].cap);
+    }
+    free(m);
+}
+
 static void nothing_is_held_and_little_is_asked_when_nothing_binds(void **state)
 {
     struct machine *m = machine(2);
@@ -521,6 +537,7 @@ int main(void)
         cmocka_unit_test(what_was_wanted_before_a_pause_is_wanted_after),
         cmocka_unit_test(a_change_shows_within_a_tenth_of_a_second),
         cmocka_unit_test(caps_hold_on_an_idle_machine),
+        cmocka_unit_test(a_new_cap_is_not_charged_for_what_went_before),
         cmocka_unit_test(nothing_is_held_and_little_is_asked_when_nothing_binds),
         cmocka_unit_test(any_load_is_divided_up_and_nobody_starves),
     };
