@@ -240,10 +240,13 @@ static void check_settled(void *arg)
 {
     struct app *a = arg;
     unsigned failed;
+    char kept[200];
 
     if (a->settled || !session_settled(a->session, &failed))
         return;
     a->settled = true;
+    sandbox_describe(kept, sizeof kept);
+    session_event(a->session, EV_SESSION, NULL, "what this process may still do: %s", kept);
     if (failed && !a->interactive && !a->ui && !a->screen) {
         session_quit(a->session, EXIT_FAILED);
     } else if (a->script) {

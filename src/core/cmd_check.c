@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum figure { FIG_GOT, FIG_ENTITLED, FIG_PART, FIG_RESIDENT, FIG_LEDGER }; /* then the ledger's states */
+enum figure { FIG_GOT, FIG_ENTITLED, FIG_PART, FIG_RESIDENT, FIG_BALLOON, FIG_LEDGER }; /* then the ledger's states */
 
 struct check {
     unsigned figure;
@@ -21,7 +21,7 @@ struct check {
 };
 
 static const char *const names[] = {[FIG_GOT] = "got", [FIG_ENTITLED] = "entitled", [FIG_PART] = "part",
-                                    [FIG_RESIDENT] = "resident"};
+                                    [FIG_RESIDENT] = "resident", [FIG_BALLOON] = "balloon"};
 
 static const char *figure_name(unsigned f)
 {
@@ -50,6 +50,8 @@ static double measure(struct session *s, struct guest *g, struct check *c)
     session_sched(s, g, &c->st, &i);
     if (c->figure == FIG_RESIDENT)
         return (double)c->st.memory_resident_bytes / (double)g->c->memory_bytes * 100;
+    if (c->figure == FIG_BALLOON)
+        return c->st.balloon ? (double)c->st.balloon_stats.actual_bytes / (double)g->c->memory_bytes * 100 : NAN;
     if (c->figure == FIG_ENTITLED)
         return i.entitlement * 100;
     if (c->figure < FIG_LEDGER)

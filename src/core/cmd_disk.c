@@ -9,9 +9,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { IOPS_MAX = 10000000, DISKS_PATTERN_MAX = 128 };
+enum { IOPS_MAX = 10000000, DISKS_PATTERN_MAX = 128, BAR_MAX = 40 };
 
 struct limits {
     bool has_iops, has_bps;
@@ -101,6 +102,50 @@ static unsigned each(struct cmd_run *r, const char *disk, const struct limits *l
     return n;
 }
 
+static void show_histogram(struct cmd_run *r, const struct guest *g, const struct disk_stats *d, enum disk_op op)
+{
+    static const char *const names[DISK_OPS] = {[DISK_READ] = "reads", [DISK_WRITE] = "writes", [DISK_FLUSH] = "flushes"};
+    const struct latency_figures *f = &d->latency[op];
+    char a[UNITS_TEXT], b[UNITS_TEXT], bar[BAR_MAX + 1];
+    int first = 0, last = HIST_OCTAVES - 1;
+    uint32_t most = 1;
+
+    if (!f->count)
+        return;
+    cmd_printf(r, "\n%s.%s: %llu %s, mean %s, 99 %% within %s\n", g->c->name, d->name, (unsigned long long)f->count,
+               names[op], units_fmt_ns(a, f->mean_ns), units_fmt_ns(b, f->p99_ns));
+    while (first < last && !f->octave[first])
+        first++;
+    while (last > first && !f->octave[last])
+        last--;
+    for (int k = first; k <= last; k++)
+        most = f->octave[k] > most ? f->octave[k] : most;
+    for (int k = first; k <= last; k++) {
+        int cells = (int)((uint64_t)f->octave[k] * BAR_MAX / most);
+
+        memset(bar, '#', sizeof bar);
+        bar[f->octave[k] && !cells ? 1 : cells] = '\0';
+        cmd_printf(r, "  below %7s %9u %5.1f%% %s\n", units_fmt_ns(a, 2ull << k), f->octave[k],
+                   100.0 * f->octave[k] / (double)f->count, bar);
+    }
+}
+
+/* Of the disks meant by `disk`: how long requests took. */
+static void show_latency(struct cmd_run *r, const char *disk)
+{
+    struct vm_stats *st = malloc(sizeof *st);
+
+    for (unsigned i = 0; st && i < r->targets.n; i++) {
+        struct guest *g = r->targets.t[i].g;
+
+        vm_stats(g->vm, st, 0);
+        for (unsigned k = 0; k < st->ndisks; k++)
+            for (int op = 0; op < DISK_OPS && target_match(disk, st->disks[k].name); op++)
+                show_histogram(r, g, &st->disks[k], (enum disk_op)op);
+    }
+    free(st);
+}
+
 static void show(struct cmd_run *r, const char *disk, unsigned *n)
 {
     struct columns c;
@@ -110,6 +155,7 @@ static void show(struct cmd_run *r, const char *disk, unsigned *n)
     if (*n)
         columns_print(&c, &r->out);
     columns_fini(&c);
+    show_latency(r, disk);
 }
 
 void exec_disk(struct cmd_run *r)

@@ -5,6 +5,7 @@
  */
 #include "core/cmd_internal.h"
 
+#include "core/columns.h"
 #include "core/suggest.h"
 #include "core/units.h"
 
@@ -29,12 +30,41 @@ static const char *names(const struct cmd_run *r, char *out, size_t size)
     return out;
 }
 
+/* `share VM`, `cap VM`, `pin VM`, `mem VM` without a value: what they have. */
+static bool shows(struct cmd_run *r)
+{
+    char a[UNITS_TEXT], b[UNITS_TEXT];
+    struct columns c;
+
+    if (r->p.arg[1])
+        return false;
+    columns_init(&c, "<NAME|>SHARE|>CAP|>MEMORY|>KEEP|<PIN");
+    for (unsigned i = 0; i < r->targets.n; i++) {
+        const struct target *t = &r->targets.t[i];
+        const struct vm_config *g = t->g->c;
+        const char *pin = t->vcpu >= 0 && t->g->vcpu_pin[t->vcpu] ? t->g->vcpu_pin[t->vcpu] : g->pin;
+
+        columns_cell(&c, t->vcpu < 0 ? "%s" : "%s.%d", g->name, t->vcpu);
+        columns_cell(&c, "%u", g->share);
+        columns_cell(&c, g->cap_pct ? "%u%%" : "none", g->cap_pct);
+        columns_cell(&c, "%s", units_fmt_size(a, g->memory_bytes));
+        columns_cell(&c, "%s", t->g->mem_target ? units_fmt_size(b, t->g->mem_target) : "all");
+        columns_cell(&c, "%s", pin ? pin : "all");
+    }
+    columns_print(&c, &r->out);
+    columns_fini(&c);
+    cmd_done(r, CMD_DONE);
+    return true;
+}
+
 void exec_share(struct cmd_run *r)
 {
     uint64_t share;
     char who[120];
     struct err e;
 
+    if (shows(r))
+        return;
     if (units_uint(r->p.arg[1], "a share", 1, VM_SHARE_MAX, &share, &e) < 0) {
         bad(r, &e);
         return;
@@ -55,9 +85,12 @@ void exec_share(struct cmd_run *r)
 void exec_cap(struct cmd_run *r)
 {
     unsigned cap = 0;
+    unsigned most = 0;
     char who[120];
     struct err e;
 
+    if (shows(r))
+        return;
     if (strcmp(r->p.arg[1], "none") != 0 && units_percent(r->p.arg[1], &cap, &e) < 0) {
         bad(r, &e);
         return;
@@ -68,10 +101,12 @@ void exec_cap(struct cmd_run *r)
 
         undo_step(cmd_undo(r), "cap %s %u", g->c->name, g->c->cap_pct);
         g->c->cap_pct = cap;
+        most = g->c->vcpus > most ? g->c->vcpus : most;
         session_sched_changed(g);
         session_event(r->session, EV_CONFIG, g, cap ? "has cap %u%%" : "has no cap", cap);
     }
-    cmd_note(r, cap ? "cap of %s is %u%%" : "%s: no cap", names(r, who, sizeof who), cap);
+    cmd_note(r, !cap ? "%s: no cap" : cap < 100 * most ? "cap of %s is %u%%" : "cap of %s is %u%%: with %u vCPU%s it limits little",
+             names(r, who, sizeof who), cap, most, most == 1 ? "" : "s");
     cmd_done(r, CMD_DONE);
 }
 
@@ -105,12 +140,16 @@ static int pin_one(struct cmd_run *r, const struct target *t, const char *list, 
 
 void exec_pin(struct cmd_run *r)
 {
-    const bool any = strcmp(r->p.arg[1], "all") == 0 || strcmp(r->p.arg[1], "none") == 0;
-    const char *list = any ? NULL : r->p.arg[1];
+    const char *list = r->p.arg[1];
     int status = CMD_DONE;
+    char who[120];
     cpu_set_t set;
     struct err e;
 
+    if (shows(r))
+        return;
+    if (strcmp(list, "all") == 0 || strcmp(list, "none") == 0)
+        list = NULL;
     if (list && units_cpus(list, session_host(r->session)->cpus, &set, &e) < 0) {
         bad(r, &e);
         return;
@@ -122,7 +161,27 @@ void exec_pin(struct cmd_run *r)
             status = CMD_FAILED;
         }
     }
+    if (status == CMD_DONE)
+        cmd_note(r, "%s may run on %s", names(r, who, sizeof who), list ? list : "all CPUs of the lab");
     cmd_done(r, status);
+}
+
+static bool is_up(const struct guest *g)
+{
+    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
+}
+
+/* A driver in the guest does what is asked. */
+static bool has_balloon(struct guest *g)
+{
+    struct vm_stats *st = malloc(sizeof *st);
+    bool has;
+
+    if (st)
+        vm_stats(g->vm, st, 0);
+    has = st && st->balloon && st->balloon_stats.driver_ok;
+    free(st);
+    return has;
 }
 
 static int mem_one(struct cmd_run *r, struct guest *g, uint64_t bytes, struct err *e)
@@ -134,12 +193,14 @@ static int mem_one(struct cmd_run *r, struct guest *g, uint64_t bytes, struct er
     if (bytes > g->c->memory_bytes)
         return err_set(e, EINVAL, "it was made with %s, more it cannot get while it exists",
                        units_fmt_size(size, g->c->memory_bytes));
-    rc = vm_mem_target(g->vm, bytes, e);
+    rc = is_up(g) ? vm_mem_target(g->vm, bytes, e) : 0; /* else when it starts */
     if (rc < 0)
         return rc;
     g->mem_target = bytes == g->c->memory_bytes ? 0 : bytes;
     undo_step(cmd_undo(r), "mem %s %llu", g->c->name, (unsigned long long)old);
     session_event(r->session, EV_CONFIG, g, "is asked to keep %s of memory", units_fmt_size(size, bytes));
+    cmd_note(r, "%s is asked to keep %s%s", g->c->name, units_fmt_size(size, bytes),
+             !is_up(g) ? " when it starts" : has_balloon(g) ? "" : ", but has no driver for a balloon: nothing happens until it loads one");
     return 0;
 }
 
@@ -149,6 +210,8 @@ void exec_mem(struct cmd_run *r)
     uint64_t bytes;
     struct err e;
 
+    if (shows(r))
+        return;
     if (units_size(r->p.arg[1], &bytes, &e) < 0) {
         bad(r, &e);
         return;

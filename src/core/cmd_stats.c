@@ -118,6 +118,10 @@ static void json_latency(struct json_out *j, const struct disk_stats *d)
         json_claim(j, "mean_ns", f->count, f->mean_ns);
         json_claim(j, "p50_ns", f->count, f->p50_ns);
         json_claim(j, "p99_ns", f->count, f->p99_ns);
+        jout_begin(j, "histogram", '[');
+        for (int k = 0; k < HIST_OCTAVES; k++)
+            jout_u64(j, NULL, f->octave[k]);
+        jout_end(j, ']');
         jout_end(j, '}');
     }
     jout_end(j, '}');
@@ -251,17 +255,28 @@ static double mean(const struct guest *g, const struct vm_stats *st, enum ledger
 
 #define LEDGER_HEAD ">RUN|>VMM|>POLL|>READY|>CAPPED|>HALT|>BLOCKED|>PAUSED"
 
+static const char *reason(const struct sched_info *i)
+{
+    const char *name = sched_reason_name(i->reason);
+
+    return name ? name : "-";
+}
+
 static void stats_table(struct cmd_run *r, struct vm_stats *st)
 {
     char size[UNITS_TEXT];
+    struct sched_info i;
     struct columns c;
 
-    columns_init(&c, "<NAME|<STATE|>CPU%|" LEDGER_HEAD "|>RESIDENT|>MEMORY|>EXITS/s");
+    columns_init(&c, "<NAME|<STATE|>CPU%|>ENTL%|<LIMIT|" LEDGER_HEAD "|>RESIDENT|>MEMORY|>EXITS/s");
     for (struct guest *g = session_guests(r->session); g; g = g->next) {
         take(r, g, st);
         columns_cell(&c, "%s", g->c->name);
         columns_cell(&c, "%s", vm_state_name(vm_state(g->vm)));
         cell_fraction(&c, is_up(g) ? st->cpu : NAN);
+        session_sched(r->session, g, st, &i);
+        cell_fraction(&c, i.entitlement);
+        columns_cell(&c, "%s", reason(&i));
         for (int k = 0; k < LEDGER_STATES; k++)
             cell_fraction(&c, mean(g, st, (enum ledger_state)k));
         columns_cell(&c, "%s", is_up(g) ? units_fmt_size(size, st->memory_resident_bytes) : "-");
@@ -372,6 +387,7 @@ static void detail_nets(struct cmd_run *r, const struct vm_stats *st)
 static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
 {
     char rate[UNITS_TEXT];
+    struct sched_info i;
     struct columns c;
 
     take(r, g, st);
@@ -382,15 +398,19 @@ static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
     if (is_up(g) && st->mips >= 0)
         cmd_printf(r, ", %.0f MIPS", st->mips);
     cmd_printf(r, ", %.1f s of CPU time in all\n", (double)st->cpu_ns / 1e9);
+    session_sched(r->session, g, st, &i);
+    if (!isnan(i.entitlement))
+        cmd_printf(r, "share %u%s: entitled to %.1f%% of a CPU, got %.1f%%; what limits it: %s\n", i.share,
+                   i.cap_pct ? ", capped" : "", i.entitlement * 100, i.got * 100, reason(&i));
     columns_init(&c, ">VCPU|" LEDGER_HEAD "|>EXITS");
-    for (unsigned i = 0; i < st->vcpus; i++) {
+    for (unsigned v = 0; v < st->vcpus; v++) {
         uint64_t exits = 0;
 
-        columns_cell(&c, "%u", i);
+        columns_cell(&c, "%u", v);
         for (int k = 0; k < LEDGER_STATES; k++)
-            cell_fraction(&c, fraction(g, &st->vcpu[i], (enum ledger_state)k));
+            cell_fraction(&c, fraction(g, &st->vcpu[v], (enum ledger_state)k));
         for (int k = 0; k < EXIT_REASONS; k++)
-            exits += st->vcpu[i].exits[k];
+            exits += st->vcpu[v].exits[k];
         columns_cell(&c, "%llu", (unsigned long long)exits);
     }
     columns_print(&c, &r->out);

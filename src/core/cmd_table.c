@@ -82,24 +82,26 @@ static const struct cmd table[] = {
 
     {.name = "share", .exec = exec_share,
      .help = "set the share of the processor, 1 to 10000",
-     .more = "Guests that want more than there is get parts in the ratio of their shares; 100 is the default.",
-     .args = {VM_SET, {"N", ARG_WORD, false, false, NULL}}},
+     .more = "Guests that want more than there is get parts in the ratio of their shares; 100 is the default.\n"
+             "Without N: what they have.",
+     .args = {VM_SET, {"N", ARG_WORD, true, false, NULL}}},
 
     {.name = "cap", .exec = exec_cap,
      .help = "limit a guest to some percent of one CPU",
-     .more = "150 is one CPU and a half, 0 or `none` is no limit. It holds also when the host is idle.",
-     .args = {VM_SET, {"PERCENT", ARG_WORD, false, false, "none"}}},
+     .more = "150 is one CPU and a half, 0 or `none` is no limit. It holds also when the host is idle.\n"
+             "Without PERCENT: what they have.",
+     .args = {VM_SET, {"PERCENT", ARG_WORD, true, false, "none"}}},
 
     {.name = "pin", .exec = exec_pin,
      .help = "choose the host CPUs that a guest or a vCPU may use",
-     .more = "LIST as in `0-3,^2`; `all` takes the pinning back.",
-     .args = {{"VM", ARG_VCPUS, false, false, NULL}, {"LIST", ARG_WORD, false, false, "all"}}},
+     .more = "LIST as in `0-3,^2`; `all` takes the pinning back; without LIST: what they have.",
+     .args = {{"VM", ARG_VCPUS, false, false, NULL}, {"LIST", ARG_WORD, true, false, "all"}}},
 
     {.name = "mem", .exec = exec_mem,
      .help = "ask a guest to keep no more than SIZE of its memory",
      .more = "By its balloon, within what it was started with; the guest decides how fast it gives. Its configured\n"
-             "size as SIZE takes the request back.",
-     .args = {VM_SET, {"SIZE", ARG_WORD, false, false, NULL}}},
+             "size as SIZE takes the request back. It holds over stop and start.",
+     .args = {VM_SET, {"SIZE", ARG_WORD, true, false, NULL}}},
 
     {.name = "link", .exec = exec_link,
      .help = "set rate, delay and loss of a network link, pull its plug, capture it",
@@ -111,7 +113,8 @@ static const struct cmd table[] = {
     {.name = "disk", .exec = exec_disk,
      .help = "show or change the limits of a disk",
      .more = "`disk web.vda iops=500 bps=20M`: requests and bytes a second, 0 for no limit; what is not named stays.\n"
-             "A guest that runs is limited from now on. `web*.vda` and `@front.*` mean several disks.",
+             "A guest that runs is limited from now on. `web*.vda` and `@front.*` mean several disks.\n"
+             "Without LIMIT: what it has, and how long its requests took.",
      .args = {{"VM.DISK", ARG_WORD, false, false, NULL}, {"LIMIT", ARG_WORD, true, true, "iops= bps="}}},
 
     {.name = "console", .alias = "attach", .exec = exec_console,
@@ -151,11 +154,11 @@ static const struct cmd table[] = {
     {.name = "check", .exec = exec_check, .flags = CMD_LOOKS,
      .help = "wait until a figure of a guest is within bounds",
      .more = "FIGURE is got or entitled (percent of one CPU), part (percent of what all guests got), resident\n"
-             "(percent of its memory that the host holds), or a state of the time ledger as in `stats`: run,\n"
-             "ready, capped, ... RANGE is in percent, as `73..77`. Looks again each interval for TIMEOUT (10 s),\n"
-             "then fails and tells the figure.",
+             "(percent of its memory that the host holds), balloon (percent of it that its balloon has), or a state of\n"
+             "the time ledger as in `stats`: run, ready, capped, ... RANGE is in percent, as `73..77`. Looks again each\n"
+             "interval for TIMEOUT (10 s), then fails and tells the figure.",
      .args = {{"VM", ARG_GUEST, false, false, NULL},
-              {"FIGURE", ARG_WORD, false, false, "got entitled part resident run vmm poll ready capped halt blocked paused"},
+              {"FIGURE", ARG_WORD, false, false, "got entitled part resident balloon run vmm poll ready capped halt blocked paused"},
               {"RANGE", ARG_WORD, false, false, NULL}, {"TIMEOUT", ARG_WORD, true, false, NULL}}},
 
     {.name = "lab", .exec = exec_lab, .flags = CMD_LOOKS,

@@ -146,7 +146,7 @@ static void check_host(struct doctor *d)
 
     lab_host_measure(&h);
     uname(&u);
-    report(d, OK, "host", "%s %s, %u CPUs", u.sysname, u.release, h.cpus);
+    report(d, OK, "host", "%s %s, %d CPUs", u.sysname, u.release, CPU_COUNT(&h.usable));
     if (h.memory_available_bytes < 256ull << 20)
         report(d, WARN, "memory", "only %s available: a Debian guest wants 128M and more",
                units_fmt_size(size, h.memory_available_bytes));

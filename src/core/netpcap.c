@@ -71,13 +71,14 @@ void netpcap_free(struct netpcap *c)
     free(c);
 }
 
-void netpcap_write(struct netpcap *c, const struct netframe *f)
+bool netpcap_write(struct netpcap *c, const struct netframe *f)
 {
     const uint64_t now = clock_real_ns();
     struct record_header h = {.sec = (uint32_t)(now / NS_PER_S), .nsec = (uint32_t)(now % NS_PER_S),
                               .caplen = f->len, .len = f->len};
     const struct iovec v[2] = {{&h, sizeof h}, {(void *)(uintptr_t)f->data, f->len}};
     const uint64_t all = sizeof h + f->len;
+    bool goes_on;
 
     pthread_mutex_lock(&c->lock);
     if (c->fd >= 0 && c->bytes + all <= c->max_bytes && writev(c->fd, v, 2) == (ssize_t)all) {
@@ -86,5 +87,7 @@ void netpcap_write(struct netpcap *c, const struct netframe *f)
         close(c->fd);
         c->fd = -1;
     }
+    goes_on = c->fd >= 0;
     pthread_mutex_unlock(&c->lock);
+    return goes_on;
 }

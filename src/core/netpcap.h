@@ -16,6 +16,6 @@ struct netpcap;
 
 struct netpcap *netpcap_new(const char *path, uint64_t max_bytes, struct err *e);
 void netpcap_free(struct netpcap *c); /* NULL is legal */
-void netpcap_write(struct netpcap *c, const struct netframe *f);
+bool netpcap_write(struct netpcap *c, const struct netframe *f); /* false: it has ended, full or by an error */
 
 #endif

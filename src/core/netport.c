@@ -232,6 +232,11 @@ uint64_t netport_served_ns(struct netport *p)
     return p->served_ns;
 }
 
+bool netport_capture_over(struct netport *p)
+{
+    return p->capture_over && atomic_exchange(&p->capture_over, false);
+}
+
 int netport_capture(struct netport *p, const char *path, uint64_t max_bytes, struct err *e)
 {
     struct netpcap *old, *c = path ? netpcap_new(path, max_bytes, e) : NULL;
@@ -242,6 +247,7 @@ int netport_capture(struct netport *p, const char *path, uint64_t max_bytes, str
     old = p->capture;
     p->capture = c;
     p->capturing = c != NULL;
+    p->capture_over = false;
     pthread_mutex_unlock(&p->capture_lock);
     netpcap_free(old);
     return 0;

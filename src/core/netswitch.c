@@ -271,8 +271,10 @@ static int send_locked(struct netport *p, struct netframe *f, uint64_t *wait_ns)
 static void capture(struct netport *p, struct netframe *f)
 {
     pthread_mutex_lock(&p->capture_lock);
-    if (p->capture)
-        netpcap_write(p->capture, f);
+    if (p->capture && p->capturing && !netpcap_write(p->capture, f)) {
+        p->capturing = false;
+        p->capture_over = true;
+    }
     pthread_mutex_unlock(&p->capture_lock);
 }
 

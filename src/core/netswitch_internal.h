@@ -70,7 +70,7 @@ struct netport {
 
     pthread_mutex_t capture_lock;
     struct netpcap *capture;
-    _Atomic bool capturing;
+    _Atomic bool capturing, capture_over; /* the second: by itself, nobody was told yet */
 
     _Atomic uint64_t rx_bytes, tx_bytes, rx_pkts, tx_pkts, rx_drops, tx_drops;
 };

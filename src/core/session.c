@@ -5,6 +5,7 @@
 #include "core/session_internal.h"
 
 #include "core/clock.h"
+#include "core/netswitch.h"
 #include "core/text.h"
 #include "core/units.h"
 
@@ -76,13 +77,23 @@ static void check_cpus(struct session *s)
             session_event(s, EV_FAILED, g, "%s", e.msg);
 }
 
+static void check_captures(struct guest *g)
+{
+    for (unsigned i = 0; i < VM_NICS_MAX; i++)
+        if (vm_link(g->vm, i) && netport_capture_over(vm_link(g->vm, i)))
+            session_event(g->session, EV_FAILED, g, "eth%u: its capture has ended: the file is as large as it may be, or could "
+                          "not be written; `link %s.eth%u capture=FILE` begins another", i, g->c->name, i);
+}
+
 static void on_tick(void *arg)
 {
     struct session *s = arg;
 
     check_cpus(s);
-    for (struct guest *g = s->guests; g; g = g->next)
+    for (struct guest *g = s->guests; g; g = g->next) {
         session_sched_sample(g);
+        check_captures(g);
+    }
     cmd_runs_poll(s);
     session_check_idle(s);
     loop_arm_ns(s->tick, s->interval_ns);
@@ -116,8 +127,8 @@ static int session_init(struct session *s, const struct session_params *p, struc
     s->host_fixed = p->host.memory_available_bytes != 0;
     if (!s->host_fixed)
         lab_host_measure(&s->host);
-    else
-        memset(&s->host.usable, 0xff, sizeof s->host.usable);
+    for (unsigned i = 0; s->host_fixed && i < s->host.cpus && i < CPU_SETSIZE; i++)
+        CPU_SET(i, &s->host.usable);
     s->began_ns = clock_mono_ns();
     s->interval_ns = SESSION_TICK_NS;
     s->next_id = 1;

@@ -53,24 +53,32 @@ void session_start_lab(struct session *s)
 static int check_memory(struct session *s, const struct guest *g, struct err *e)
 {
     struct vm_stats *st = malloc(sizeof *st);
-    uint64_t asked = g->c->memory_bytes;
+    char a[UNITS_TEXT], b[UNITS_TEXT], c[UNITS_TEXT];
+    uint64_t asked = g->c->memory_bytes, others = 0;
     struct lab_host h = s->host;
-    unsigned n = 1;
+    unsigned n = 0;
 
     if (!st)
         return err_set(e, ENOMEM, "out of memory");
     for (struct guest *o = s->guests; o; o = o->next) {
+        uint64_t target = o->mem_target ? o->mem_target : o->c->memory_bytes;
+
         if (o == g || (vm_state(o->vm) != VM_RUNNING && vm_state(o->vm) != VM_PAUSED && !o->starting))
             continue;
         vm_stats(o->vm, st, 2000000000);
         n++;
-        if (o->c->memory_bytes > st->memory_resident_bytes)
-            asked += o->c->memory_bytes - st->memory_resident_bytes;
+        if (target > st->memory_resident_bytes)
+            others += target - st->memory_resident_bytes;
     }
     free(st);
     if (!s->host_fixed)
         lab_host_measure(&h);
-    return lab_check_memory(asked, n, h.memory_available_bytes, e);
+    if (!n || asked + others <= h.memory_available_bytes)
+        return lab_check_memory(asked, 1, h.memory_available_bytes, e);
+    return err_set(e, ENOMEM, "%s needs %s and %u guest%s may still take %s, but this host has only %s available: stop one or ask it "
+                   "for memory (`mem`), or allow it with `set overcommit on`", g->c->name, units_fmt_size(a, asked), n,
+                   n == 1 ? " that runs" : "s that run", units_fmt_size(b, others),
+                   units_fmt_size(c, h.memory_available_bytes));
 }
 
 int session_start(struct session *s, struct guest *g, struct err *e)

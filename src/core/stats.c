@@ -105,8 +105,10 @@ struct latency_figures latency_read(const struct latency *l)
     struct latency_figures f = {.count = l->count};
     uint32_t hist[HIST_BUCKETS];
 
-    for (int i = 0; i < HIST_BUCKETS; i++)
+    for (int i = 0; i < HIST_BUCKETS; i++) {
         hist[i] = atomic_load_explicit(&l->hist[i], memory_order_relaxed);
+        f.octave[(i + 4) / 4] += hist[i];
+    }
     if (f.count)
         f.mean_ns = l->ns / f.count;
     f.p50_ns = hist_percentile_ns(hist, 50);

@@ -43,7 +43,7 @@ void ledger_switch(struct ledger *l, enum ledger_state s, uint64_t now_ns); /* o
 void ledger_read(struct ledger *l, uint64_t now_ns, uint64_t out[LEDGER_STATES]);
 
 /* Histogram of durations: four buckets per power of two, up to 17 s. */
-enum { HIST_BUCKETS = 4 * 34 };
+enum { HIST_BUCKETS = 4 * 34, HIST_OCTAVES = 35 };
 
 /* Durations of one kind of work: one writer, readers on any thread. */
 struct latency {
@@ -53,6 +53,7 @@ struct latency {
 
 struct latency_figures { /* over all that was counted; all 0 if nothing was */
     uint64_t count, mean_ns, p50_ns, p99_ns;
+    uint32_t octave[HIST_OCTAVES]; /* how many of 2^i ns and more, but less than 2^(i+1) */
 };
 
 void latency_add(struct latency *l, uint64_t ns); /* owner thread */

@@ -37,8 +37,8 @@ static void promised_now(struct ui *u, struct row *r, char *out)
     char promised[UNITS_TEXT], all[UNITS_TEXT], touched[UNITS_TEXT];
 
     (void)r;
-    snprintf(out, FIGURE_TEXT, "%s promised of %s, %s touched", units_fmt_size(promised, u->model.memory),
-             units_fmt_size(all, u->model.host_total), units_fmt_size(touched, u->model.resident));
+    snprintf(out, FIGURE_TEXT, "%s promised of %s, %s touched", units_fmt_size(promised, u->model.promised),
+             units_fmt_size(all, u->model.host_available + u->model.resident), units_fmt_size(touched, u->model.resident));
 }
 
 static void host_cpus_now(struct ui *u, struct row *r, char *out)
@@ -178,8 +178,8 @@ static const struct figure figures[] = {
      "sum of CPU% of all guests / (100 * pCPU)", "CPU clocks of the guests' threads", pcpu_now, false},
     {"host bar", "mem", "Memory of the host that is in use, by anybody, of all that it has.", "total - available",
      "MemAvailable in /proc/meminfo", mem_now, false},
-    {"host bar", "promised", "Memory promised to the guests that are up, of what the host has. OVER: it does not have that much, and "
-     "goes on well only while guests leave some of it untouched.", "sum of their configured memory / the host's", "the lab file, `mem`", promised_now, false},
+    {"host bar", "promised", "Memory that the guests that are up may take, of what the host has for them. OVER: it does not have that much, and "
+     "goes on well only while guests leave some of it untouched.", "sum of their memory, or of what `mem` asked them to keep / (available + what they hold)", "the lab file, `mem`", promised_now, false},
     {"host bar", "host CPUs", "How busy each CPU of the host is, whoever uses it.",
      "1 - (idle + iowait) / all ticks of the last interval", "/proc/stat", host_cpus_now, false},
     {"host bar", "others", "CPUs that are used, but not by guests: other programs, the kernel, this console.",

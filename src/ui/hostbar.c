@@ -66,11 +66,11 @@ static int draw_memory(struct ui *u, int x, int w)
     return at + cells + 2;
 }
 
-/* What the guests that are up were promised, of what the host has; "OVER": more than all. */
+/* What the guests that are up may take, of what there is for them; "OVER": more than all. */
 static int draw_promised(struct ui *u, int x, int w, int end)
 {
     char a[UNITS_TEXT], b[UNITS_TEXT], figure[24];
-    double part = u->model.host_total ? (double)u->model.memory / (double)u->model.host_total : 0;
+    double part = model_promised(&u->model);
     enum role r = part > 1 ? ROLE_BAD : part > 0.8 ? ROLE_WARN : ROLE_TEXT;
     wchar_t out[16];
     int at = x;
@@ -86,7 +86,7 @@ static int draw_promised(struct ui *u, int x, int w, int end)
     draw_cells(0, at, 8, r == ROLE_TEXT ? ROLE_ACCENT : r, out);
     at += 9;
     at += draw_fmt(0, at, w - at, ROLE_DIM, "%s touched of %s", units_fmt_size(a, u->model.resident),
-                   units_fmt_size(b, u->model.memory));
+                   units_fmt_size(b, u->model.promised));
     return at + 2;
 }
 

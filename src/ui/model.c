@@ -17,7 +17,6 @@
 int model_init(struct model *m, struct session *s)
 {
     *m = (struct model){.session = s, .history = past_new(), .stats = calloc(1, sizeof *m->stats)};
-    m->cpus = session_host(s)->cpus;
     m->others = NAN;
     host_init(&m->host);
     return m->history && m->stats ? 0 : -ENOMEM;
@@ -72,7 +71,8 @@ static void read_row(struct model *m, struct row *r, struct guest *g, const stru
 
     *r = (struct row){.g = g, .id = g->id, .name = g->c->name, .group = g->c->group, .vcpus = g->c->vcpus,
                       .color = (g->id - 1) % ROLE_GUESTS, .tagged = old && old->tagged,
-                      .memory = g->c->memory_bytes, .word = model_word(g), .state = vm_state(g->vm)};
+                      .memory = g->c->memory_bytes,
+                      .target = g->mem_target ? g->mem_target : g->c->memory_bytes, .word = model_word(g), .state = vm_state(g->vm)};
     r->up = r->state == VM_RUNNING || r->state == VM_PAUSED;
     session_sched(m->session, g, st, &r->sched);
     r->cpu = r->up ? st->cpu : 0;
@@ -116,6 +116,13 @@ static struct row *find(struct row *rows, unsigned n, unsigned id)
     return NULL;
 }
 
+double model_promised(const struct model *m)
+{
+    uint64_t there = m->host_available + m->resident;
+
+    return there ? (double)m->promised / (double)there : 0;
+}
+
 struct row *model_row(struct model *m, unsigned id)
 {
     return find(m->rows, m->n, id);
@@ -126,7 +133,7 @@ static void sum(struct model *m, const struct row *r)
     m->cpu += r->cpu;
     m->exits += r->exits;
     m->resident += r->resident;
-    m->memory += r->up ? r->memory : 0;
+    m->promised += r->up ? r->target : 0;
     m->running += r->up;
 }
 
@@ -142,8 +149,9 @@ void model_sample(struct model *m, bool tick)
         return;
     if (tick)
         past_tick(m->history);
+    m->cpus = CPU_COUNT(&session_host(m->session)->usable);
     m->cpu = m->exits = 0;
-    m->resident = m->memory = 0;
+    m->resident = m->promised = 0;
     m->running = 0;
     for (struct guest *g = session_guests(m->session); g; g = g->next, i++) {
         read_row(m, &rows[i], g, find(m->rows, m->n, g->id));

@@ -332,7 +332,7 @@ int panel_exits_rows(struct ui *u, struct row *r)
 
 /* Where its memory is. */
 
-enum { MEMORY_LINES = 7 };
+enum { MEMORY_LINES = 9 };
 
 int panel_memory_rows(void)
 {
@@ -366,11 +366,13 @@ int panel_memory(struct ui *u, struct row *r, struct area a)
     } lines[MEMORY_LINES] = {
         {"configured", r->memory},
         {"resident", r->up ? r->resident : UINT64_MAX},
+        {"shared", r->up ? st->memory_shared_bytes : UINT64_MAX},
         {"in balloon", tells ? b->actual_bytes : UINT64_MAX},
         {"asked of it", tells ? b->target_bytes : UINT64_MAX},
         {"guest: free", tells ? b->free_bytes : UINT64_MAX},
         {"guest: avail", tells ? b->available_bytes : UINT64_MAX},
         {"guest: cache", tells ? b->disk_caches_bytes : UINT64_MAX},
+        {"given back", tells ? b->reported_bytes : UINT64_MAX},
     };
     int y = a.y + 1;
 

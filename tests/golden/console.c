@@ -176,8 +176,8 @@ void __wrap_vm_stats(struct vm *vm, struct vm_stats *out, uint64_t max_age_ns)
         out->disks[0] = (struct disk_stats){.name = "vda", .rd_bytes = sample * 1500000ull, .wr_bytes = sample * 400000ull,
                                             .rd_reqs = sample * 120ull, .wr_reqs = sample * 30ull, .flush_reqs = sample,
                                             .capacity_bytes = 8ull << 30, .iops = 500, .held_ns = sample * 40000000ull};
-        out->disks[0].latency[DISK_READ] = (struct latency_figures){100, 120000, 100000, 900000};
-        out->disks[0].latency[DISK_WRITE] = (struct latency_figures){100, 340000, 300000, 2000000};
+        out->disks[0].latency[DISK_READ] = (struct latency_figures){.count = 100, .mean_ns = 120000, .p50_ns = 100000, .p99_ns = 900000};
+        out->disks[0].latency[DISK_WRITE] = (struct latency_figures){.count = 100, .mean_ns = 340000, .p50_ns = 300000, .p99_ns = 2000000};
     }
     if (place < 2) {
         out->nnets = 1;

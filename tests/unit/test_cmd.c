@@ -131,8 +131,8 @@ static void arguments_are_counted_and_usage_shown(void **state)
 
     assert_int_equal(rig_do(r, "pause"), CMD_USAGE);
     assert_string_equal(text_str(&r->error), "`pause` needs VM\nusage: pause VM...\n");
-    assert_int_equal(rig_do(r, "share web"), CMD_USAGE);
-    assert_says(r->error, "usage: share VM N\n");
+    assert_int_equal(rig_do(r, "check web"), CMD_USAGE);
+    assert_says(r->error, "usage: check VM FIGURE RANGE [TIMEOUT]\n");
     assert_int_equal(rig_do(r, "share web 1 2"), CMD_USAGE);
     assert_says(r->error, "`share` takes no more than 2 arguments");
     assert_int_equal(rig_do(r, ""), CMD_DONE);

@@ -372,6 +372,7 @@ static void link_capture_is_a_pcap_file_with_an_end(void **state)
     struct net *n = *state;
     char path[] = "/tmp/ruche-pcap-XXXXXX";
     uint32_t head[6], rec[4];
+    struct net_stats st;
     int fd = mkstemp(path);
     struct err e;
     FILE *f;
@@ -386,7 +387,11 @@ static void link_capture_is_a_pcap_file_with_an_end(void **state)
     for (int i = 0; i < 100; i++) {
         send(n, 0, 2, 100);
         take(n, 1);
+        netport_stats(n->port[0], &st);
+        assert_int_equal(st.capturing, i < 8); /* the ninth does not fit */
     }
+    assert_true(netport_capture_over(n->port[0]));
+    assert_false(netport_capture_over(n->port[0]));
     assert_int_equal(netport_capture(n->port[0], NULL, 0, NULL), 0);
     f = fopen(path, "rb");
     assert_non_null(f);

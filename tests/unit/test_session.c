@@ -477,7 +477,13 @@ static void values_out_of_range_are_refused(void **state)
     assert_int_equal(rig_do(r, "mem web 1G"), CMD_FAILED);
     assert_says(r->error, "web: it was made with 64M");
     assert_int_equal(rig_do(r, "mem web 64"), CMD_FAILED);
-    assert_int_equal(rig_do(r, "mem off 32M"), CMD_FAILED);
+    assert_int_equal(rig_do(r, "mem off 32M"), CMD_DONE);
+    assert_says(r->note, "off is asked to keep 32M when it starts");
+    assert_int_equal(rig_do(r, "cap web 200"), CMD_DONE);
+    assert_says(r->note, "cap of web is 200%: with 2 vCPUs it limits little");
+    assert_int_equal(rig_do(r, "cap web none"), CMD_DONE);
+    assert_int_equal(rig_do(r, "mem off"), CMD_DONE);
+    assert_says(r->out, "NAME  SHARE   CAP  MEMORY  KEEP  PIN\noff     100  none     64M   32M  all\n");
     assert_int_equal(rig_do(r, "pin web 99"), CMD_FAILED);
     assert_says(r->error, "there is no CPU 99: this host has CPUs 0 to 7");
     assert_int_equal(rig_do(r, "set interval 0.01"), CMD_FAILED);
@@ -834,7 +840,7 @@ static void what_cannot_be_known_is_null_or_a_dash(void **state)
     assert_says(r->out, "\"got\":null");
     assert_says(r->out, "\"uptime\":null");
     assert_int_equal(rig_do(r, "stats"), CMD_DONE);
-    assert_says(r->out, "off   new         -     -");
+    assert_says(r->out, "off   new         -      -  -         -");
 }
 
 static void exits_show_reasons_engine_and_registers(void **state)
