@@ -246,7 +246,8 @@ static void check_settled(void *arg)
         return;
     a->settled = true;
     sandbox_describe(kept, sizeof kept);
-    session_event(a->session, EV_SESSION, NULL, "what this process may still do: %s", kept);
+    if (a->screen)
+        session_event(a->session, EV_SESSION, NULL, "may still do: %s", kept);
     if (failed && !a->interactive && !a->ui && !a->screen) {
         session_quit(a->session, EXIT_FAILED);
     } else if (a->script) {

@@ -113,12 +113,14 @@ static void show(struct cmd_run *r, struct netport *p, const char *name)
 {
     struct net_stats st;
     struct link_limits l;
-    char text[96];
+    char text[96], mac[UNITS_TEXT], in[UNITS_TEXT], out[UNITS_TEXT];
 
     netport_stats(p, &st);
     netport_get_limits(p, &l);
     cmd_printf(r, "%s: network %s, %s, %s%s\n", name, st.network, st.up ? "up" : "down", link_limits_text(text, &l),
                st.capturing ? ", captured" : "");
+    cmd_printf(r, "  %s, %s in, %s out, %llu frames dropped\n", units_fmt_mac(mac, st.mac), units_fmt_size(in, st.rx_bytes),
+               units_fmt_size(out, st.tx_bytes), (unsigned long long)(st.rx_drops + st.tx_drops));
 }
 
 void exec_link(struct cmd_run *r)

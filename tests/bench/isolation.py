@@ -156,12 +156,15 @@ def tick(antagonist, options):
     return sorted(f[1] for f in found)[len(found) // 2] / 1000, max(f[2] for f in found) / 1000
 
 
+HALF = 0.475    # of what both got, within 5 %: shares are equal, and it wants all
+
+
 def row(name, options, alone):
     """True if what is promised held."""
     part, ratio, work = busy(ANTAGONISTS[name], options)
     late, worst = tick(ANTAGONISTS[name], options)
     alone.setdefault("late", late)
-    good = ratio * work >= PROMISED
+    good = ratio * work >= PROMISED and part >= HALF    # what we call its entitlement is not to be believed alone
     print(f"{name:16}{part:7.3f} {ratio:9.3f} {work:7.3f} {ratio * work:8.3f} {'ok' if good else 'MISSED':7}"
           f"{late:8.2f} {worst:9.2f} {late - alone['late']:+11.2f}", flush=True)
     return good

@@ -132,14 +132,27 @@ static void latency(struct rguest *g)
 
 /* --- ledger ------------------------------------------------------------------------ */
 
+static double total_seconds(const struct vcpu_stats *v)
+{
+    double ns = 0;
+
+    for (int k = 0; k < LEDGER_STATES; k++)
+        ns += (double)v->ledger_ns[k];
+    return ns / 1e9;
+}
+
 static void ledger(struct rguest *g, enum ledger_state want, double least, const char *name)
 {
     char text[200] = "";
-    double sum = 0;
+    double sum = 0, seconds;
+    uint64_t begin;
 
-    sample(g);
+    seconds = -total_seconds(&sample(g)->vcpu[0]);
+    begin = clock_mono_ns();
     rig_wait(3);
-    sample(g);
+    seconds += total_seconds(&sample(g)->vcpu[0]);
+    seconds /= (double)(clock_mono_ns() - begin) / 1e9;
+    rig_case(fabs(seconds - 1) <= 0.03, "ledger_is_of_all_the_time", "%.4f of it", seconds); /* the clock is read a little later */
     for (int k = 0; k < LEDGER_STATES; k++) {
         size_t n = strlen(text);
 
