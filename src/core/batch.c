@@ -91,7 +91,7 @@ static void take(struct batch *b, struct guest *g, double seconds, struct row *r
                         .resident = NAN, .io = {NAN, NAN}};
     if (!st)
         return; /* a row of what is not known */
-    row->up = vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
+    row->up = guest_is_up(g);
     vm_stats(g->vm, st, b->p.interval_ns * 3 / 2); /* the session samples at the same pace */
     session_sched(b->session, g, st, &row->sched);
     rate_io(b, row, st, seconds);

@@ -36,15 +36,10 @@ bool cmd_line_option(struct cmd_run *r, unsigned k, enum board_console *c)
     return false;
 }
 
-static bool is_up(const struct guest *g)
-{
-    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
-}
-
 /* Will it say anything more by itself? */
 static bool is_over(const struct guest *g)
 {
-    return !is_up(g) && !g->starting && !g->want_start && !vm_busy(g->vm);
+    return !guest_is_up(g) && !g->starting && !g->want_start && !vm_busy(g->vm);
 }
 
 void exec_console(struct cmd_run *r)
@@ -191,7 +186,7 @@ static void poll_send(struct cmd_run *r)
     for (unsigned i = 0; i < r->targets.n; i++) {
         struct guest *g = r->targets.t[i].g;
 
-        if (s->done[i] < s->len && is_up(g))
+        if (s->done[i] < s->len && guest_is_up(g))
             s->done[i] += vm_console_send(g->vm, s->console, s->bytes + s->done[i], s->len - s->done[i]);
         if (s->done[i] == s->len)
             continue;

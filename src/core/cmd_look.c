@@ -31,11 +31,6 @@ static const char *state_word(const struct guest *g)
     return vm_state_name(vm_state(g->vm));
 }
 
-static bool is_up(const struct guest *g)
-{
-    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
-}
-
 static void guest_json(struct json_out *j, const struct guest *g)
 {
     jout_u64(j, "id", g->id);
@@ -53,7 +48,7 @@ static void guest_json(struct json_out *j, const struct guest *g)
         jout_u64(j, "exit_code", (uint64_t)vm_exit_code(g->vm));
     else
         jout_null(j, "exit_code");
-    if (is_up(g))
+    if (guest_is_up(g))
         jout_num(j, "uptime", (double)vm_uptime_ns(g->vm) / 1e9, 3);
     else
         jout_null(j, "uptime");
@@ -94,7 +89,7 @@ static void list_row(struct columns *c, const struct guest *g)
         columns_cell(c, "%u%%", g->c->cap_pct);
     else
         columns_cell(c, "-");
-    columns_cell(c, "%s", is_up(g) ? units_fmt_age(age, vm_uptime_ns(g->vm)) : "-");
+    columns_cell(c, "%s", guest_is_up(g) ? units_fmt_age(age, vm_uptime_ns(g->vm)) : "-");
     columns_cell(c, "%s", text_show(show, sizeof show, image ? image + 1 : g->c->image ? g->c->image : "-"));
     columns_cell(c, "%s", vm_reason(g->vm));
 }
@@ -187,7 +182,7 @@ static void info_one(struct cmd_run *r, struct guest *g)
 
     cmd_printf(r, "name            %s\n", c->name);
     cmd_printf(r, "state           %s%s%s\n", state_word(g), vm_reason(g->vm)[0] ? ": " : "", vm_reason(g->vm));
-    if (is_up(g))
+    if (guest_is_up(g))
         cmd_printf(r, "uptime          %s\n", units_fmt_age(age, vm_uptime_ns(g->vm)));
     cmd_printf(r, "engine          %s%s\n", vm_accel(g->vm)->name,
                c->irqchip_user ? ", interrupt controllers in this process" : "");

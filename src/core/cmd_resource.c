@@ -166,11 +166,6 @@ void exec_pin(struct cmd_run *r)
     cmd_done(r, status);
 }
 
-static bool is_up(const struct guest *g)
-{
-    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
-}
-
 /* A driver in the guest does what is asked. */
 static bool has_balloon(struct guest *g)
 {
@@ -186,21 +181,21 @@ static bool has_balloon(struct guest *g)
 
 static int mem_one(struct cmd_run *r, struct guest *g, uint64_t bytes, struct err *e)
 {
-    uint64_t old = g->mem_target ? g->mem_target : g->c->memory_bytes;
+    uint64_t old = guest_target(g);
     char size[UNITS_TEXT];
     int rc;
 
     if (bytes > g->c->memory_bytes)
         return err_set(e, EINVAL, "it was made with %s, more it cannot get while it exists",
                        units_fmt_size(size, g->c->memory_bytes));
-    rc = is_up(g) ? vm_mem_target(g->vm, bytes, e) : 0; /* else when it starts */
+    rc = guest_is_up(g) ? vm_mem_target(g->vm, bytes, e) : 0; /* else when it starts */
     if (rc < 0)
         return rc;
     g->mem_target = bytes == g->c->memory_bytes ? 0 : bytes;
     undo_step(cmd_undo(r), "mem %s %llu", g->c->name, (unsigned long long)old);
     session_event(r->session, EV_CONFIG, g, "is asked to keep %s of memory", units_fmt_size(size, bytes));
     cmd_note(r, "%s is asked to keep %s%s", g->c->name, units_fmt_size(size, bytes),
-             !is_up(g) ? " when it starts" : has_balloon(g) ? "" : ", but has no driver for a balloon: nothing happens until it loads one");
+             !guest_is_up(g) ? " when it starts" : has_balloon(g) ? "" : ", but has no driver for a balloon: nothing happens until it loads one");
     return 0;
 }
 

@@ -13,11 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_up(const struct guest *g)
-{
-    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
-}
-
 /* Sample that is as old as the interval at most. */
 static void take(struct cmd_run *r, struct guest *g, struct vm_stats *st)
 {
@@ -27,7 +22,7 @@ static void take(struct cmd_run *r, struct guest *g, struct vm_stats *st)
 /* What the ledger of a vCPU can say: nothing while it is down, no `ready` on a mute host. */
 static double fraction(const struct guest *g, const struct vcpu_stats *v, enum ledger_state k)
 {
-    if (!is_up(g) || (k == LEDGER_READY && !v->ready_known))
+    if (!guest_is_up(g) || (k == LEDGER_READY && !v->ready_known))
         return NAN;
     return v->ledger[k];
 }
@@ -68,7 +63,7 @@ static void json_cpu(struct json_out *j, struct guest *g, const struct vm_stats 
     jout_str(j, "reason", sched_reason_name(i.reason));
     jout_str(j, "mechanism", i.mechanism);
     jout_num(j, "seconds", i.used_seconds, 3);
-    jout_num(j, "mips", is_up(g) && st->mips >= 0 ? st->mips : NAN, 1);
+    jout_num(j, "mips", guest_is_up(g) && st->mips >= 0 ? st->mips : NAN, 1);
     jout_end(j, '}');
 }
 
@@ -78,10 +73,10 @@ static void json_memory(struct json_out *j, const struct guest *g, const struct 
 
     jout_begin(j, "memory", '{');
     jout_u64(j, "configured", g->c->memory_bytes);
-    json_claim(j, "target", is_up(g) && st->balloon && b->target_bytes <= g->c->memory_bytes,
+    json_claim(j, "target", guest_is_up(g) && st->balloon && b->target_bytes <= g->c->memory_bytes,
                g->c->memory_bytes - b->target_bytes);
-    json_claim(j, "resident", is_up(g), st->memory_resident_bytes);
-    json_claim(j, "shared", is_up(g), st->memory_shared_bytes);
+    json_claim(j, "resident", guest_is_up(g), st->memory_resident_bytes);
+    json_claim(j, "shared", guest_is_up(g), st->memory_shared_bytes);
     json_claim(j, "balloon_free", st->balloon, b->free_bytes);
     json_claim(j, "balloon_available", st->balloon, b->available_bytes);
     jout_end(j, '}');
@@ -91,7 +86,7 @@ static void json_exits(struct json_out *j, const struct guest *g, const struct v
 {
     jout_begin(j, "exits", '{');
     jout_u64(j, "total", st->exits);
-    jout_num(j, "rate", is_up(g) ? st->exit_rate : NAN, 1);
+    jout_num(j, "rate", guest_is_up(g) ? st->exit_rate : NAN, 1);
     jout_begin(j, "by_reason", '{');
     for (int k = 0; k < EXIT_REASONS; k++) {
         uint64_t n = 0;
@@ -191,7 +186,7 @@ static void json_guest(struct json_out *j, struct guest *g, const struct vm_stat
     json_exits(j, g, st);
     json_disks(j, st);
     json_nets(j, st);
-    jout_num(j, "uptime", is_up(g) ? (double)vm_uptime_ns(g->vm) / 1e9 : NAN, 3);
+    jout_num(j, "uptime", guest_is_up(g) ? (double)vm_uptime_ns(g->vm) / 1e9 : NAN, 3);
     jout_end(j, '}');
 }
 
@@ -273,15 +268,15 @@ static void stats_table(struct cmd_run *r, struct vm_stats *st)
         take(r, g, st);
         columns_cell(&c, "%s", g->c->name);
         columns_cell(&c, "%s", vm_state_name(vm_state(g->vm)));
-        cell_fraction(&c, is_up(g) ? st->cpu : NAN);
+        cell_fraction(&c, guest_is_up(g) ? st->cpu : NAN);
         session_sched(r->session, g, st, &i);
         cell_fraction(&c, i.entitlement);
         columns_cell(&c, "%s", reason(&i));
         for (int k = 0; k < LEDGER_STATES; k++)
             cell_fraction(&c, mean(g, st, (enum ledger_state)k));
-        columns_cell(&c, "%s", is_up(g) ? units_fmt_size(size, st->memory_resident_bytes) : "-");
+        columns_cell(&c, "%s", guest_is_up(g) ? units_fmt_size(size, st->memory_resident_bytes) : "-");
         columns_cell(&c, "%s", units_fmt_size(size, g->c->memory_bytes));
-        columns_cell(&c, "%s", is_up(g) ? units_fmt_count(size, st->exit_rate) : "-");
+        columns_cell(&c, "%s", guest_is_up(g) ? units_fmt_count(size, st->exit_rate) : "-");
     }
     columns_print(&c, &r->out);
     columns_fini(&c);
@@ -298,10 +293,10 @@ static void detail_memory(struct cmd_run *r, const struct guest *g, const struct
     char a[UNITS_TEXT], c[UNITS_TEXT], d[UNITS_TEXT], e[UNITS_TEXT];
 
     cmd_printf(r, "memory: configured %s, resident %s", units_fmt_size(a, g->c->memory_bytes),
-               is_up(g) ? units_fmt_size(c, st->memory_resident_bytes) : "-");
-    if (is_up(g) && g->c->mergeable)
+               guest_is_up(g) ? units_fmt_size(c, st->memory_resident_bytes) : "-");
+    if (guest_is_up(g) && g->c->mergeable)
         cmd_printf(r, ", shared %s", claim(a, st->memory_shared_bytes));
-    if (is_up(g) && st->balloon)
+    if (guest_is_up(g) && st->balloon)
         cmd_printf(r, ", in the balloon %s of %s asked, guest claims free %s, available %s, given back %s",
                    claim(a, b->actual_bytes), claim(c, b->target_bytes), claim(d, b->free_bytes),
                    claim(e, b->available_bytes), claim((char[UNITS_TEXT]){0}, b->reported_bytes));
@@ -392,10 +387,10 @@ static void detail(struct cmd_run *r, struct guest *g, struct vm_stats *st)
 
     take(r, g, st);
     cmd_printf(r, "%s: %s on %s", g->c->name, vm_state_name(vm_state(g->vm)), vm_accel(g->vm)->name);
-    if (is_up(g))
+    if (guest_is_up(g))
         cmd_printf(r, ", %.1f%% of one CPU over the last %.1f s, %s exits/s", st->cpu * 100, st->interval_s,
                    units_fmt_count(rate, st->exit_rate));
-    if (is_up(g) && st->mips >= 0)
+    if (guest_is_up(g) && st->mips >= 0)
         cmd_printf(r, ", %.0f MIPS", st->mips);
     cmd_printf(r, ", %.1f s of CPU time in all\n", (double)st->cpu_ns / 1e9);
     session_sched(r->session, g, st, &i);

@@ -478,6 +478,6 @@ unsigned session_running(struct session *s)
     unsigned n = 0;
 
     for (struct guest *g = s->guests; g; g = g->next)
-        n += vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED || g->starting || g->want_start;
+        n += guest_is_up(g) || g->starting || g->want_start;
     return n;
 }

@@ -56,6 +56,17 @@ struct guest {
     struct cast *cast;
 };
 
+static inline bool guest_is_up(const struct guest *g)
+{
+    return vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
+}
+
+/* Bytes that it may take. */
+static inline uint64_t guest_target(const struct guest *g)
+{
+    return g->mem_target ? g->mem_target : g->c->memory_bytes;
+}
+
 struct session *session_new(const struct session_params *p, struct err *e);
 void session_free(struct session *s); /* stops what runs */
 

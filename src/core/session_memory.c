@@ -12,13 +12,11 @@ enum { MAX_AGE_NS = 2000000000 };
 
 static void add_guest(struct guest *g, struct vm_stats *st, struct session_memory *m)
 {
-    const enum vm_state state = vm_state(g->vm);
-
-    if (state != VM_RUNNING && state != VM_PAUSED)
+    if (!guest_is_up(g))
         return;
     vm_stats(g->vm, st, MAX_AGE_NS);
     m->configured += g->c->memory_bytes;
-    m->target += g->mem_target ? g->mem_target : g->c->memory_bytes;
+    m->target += guest_target(g);
     m->resident += st->memory_resident_bytes;
 }
 

@@ -155,7 +155,7 @@ void session_sched_sample(struct guest *g)
 
 void session_sched(struct session *s, struct guest *g, const struct vm_stats *st, struct sched_info *out)
 {
-    bool up = vm_state(g->vm) == VM_RUNNING || vm_state(g->vm) == VM_PAUSED;
+    bool up = guest_is_up(g);
     struct gov_guest *gov = vm_governed(g->vm);
 
     *out = (struct sched_info){

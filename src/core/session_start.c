@@ -61,14 +61,12 @@ static int check_memory(struct session *s, const struct guest *g, struct err *e)
     if (!st)
         return err_set(e, ENOMEM, "out of memory");
     for (struct guest *o = s->guests; o; o = o->next) {
-        uint64_t target = o->mem_target ? o->mem_target : o->c->memory_bytes;
-
-        if (o == g || (vm_state(o->vm) != VM_RUNNING && vm_state(o->vm) != VM_PAUSED && !o->starting))
+        if (o == g || (!guest_is_up(o) && !o->starting))
             continue;
         vm_stats(o->vm, st, 2000000000);
         n++;
-        if (target > st->memory_resident_bytes)
-            others += target - st->memory_resident_bytes;
+        if (guest_target(o) > st->memory_resident_bytes)
+            others += guest_target(o) - st->memory_resident_bytes;
     }
     free(st);
     if (!s->host_fixed)

@@ -53,9 +53,7 @@ static void finish(struct attach *a, enum attach_end why)
 
 static bool guest_is_over(const struct guest *g)
 {
-    enum vm_state s = vm_state(g->vm);
-
-    return s != VM_RUNNING && s != VM_PAUSED && !g->starting && !g->want_start && !vm_busy(g->vm);
+    return !guest_is_up(g) && !g->starting && !g->want_start && !vm_busy(g->vm);
 }
 
 static void pump(struct attach *a);
@@ -135,7 +133,7 @@ static void type(struct attach *a)
     memmove(a->typed, a->typed + n, a->ntyped);
     if (a->in && !a->tty && a->ntyped < TYPED_MAX)
         loop_mod_fd(a->in, EPOLLIN);
-    if (a->ntyped && (a->g->starting || vm_state(a->g->vm) == VM_RUNNING || vm_state(a->g->vm) == VM_PAUSED))
+    if (a->ntyped && (a->g->starting || guest_is_up(a->g)))
         loop_arm_ns(a->retry, RETRY_NS);
     else
         a->ntyped = 0;

@@ -90,9 +90,7 @@ static void pump(void *arg)
 
 static bool takes(const struct guest *g)
 {
-    enum vm_state s = vm_state(g->vm);
-
-    return s == VM_RUNNING || s == VM_PAUSED || g->starting;
+    return guest_is_up(g) || g->starting;
 }
 
 static void flush(void *arg)

@@ -161,7 +161,7 @@ static int on_attach(void *opaque, struct guest *g, enum board_console c, struct
     if (!cmd_is_of(run, m))
         return err_set(e, ENOTTY, "`console` needs a terminal of its own: use it at the prompt; here `watch`, `send` "
                        "and `expect` do the same");
-    if (s != VM_RUNNING && s != VM_PAUSED && !g->starting && !g->want_start)
+    if (!guest_is_up(g) && !g->starting && !g->want_start)
         return err_set(e, EINVAL, "%s is %s: `start %s` first; `watch %s` shows what it said", g->c->name,
                        vm_state_name(s), g->c->name, g->c->name);
     rc = begin_attach(m, g, c, e);

@@ -72,8 +72,8 @@ static void read_row(struct model *m, struct row *r, struct guest *g, const stru
     *r = (struct row){.g = g, .id = g->id, .name = g->c->name, .group = g->c->group, .vcpus = g->c->vcpus,
                       .color = (g->id - 1) % ROLE_GUESTS, .tagged = old && old->tagged,
                       .memory = g->c->memory_bytes,
-                      .target = g->mem_target ? g->mem_target : g->c->memory_bytes, .word = model_word(g), .state = vm_state(g->vm)};
-    r->up = r->state == VM_RUNNING || r->state == VM_PAUSED;
+                      .target = guest_target(g), .word = model_word(g), .state = vm_state(g->vm)};
+    r->up = guest_is_up(g);
     session_sched(m->session, g, st, &r->sched);
     r->cpu = r->up ? st->cpu : 0;
     r->exits = r->up ? st->exit_rate : 0;

@@ -109,6 +109,19 @@ static void a_start_that_does_not_fit_is_refused_with_the_arithmetic(void **stat
     assert_int_equal(rig_do(r, "start big"), CMD_DONE);
 }
 
+static void memory_asked_back_makes_room_for_another(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(rig_do(r, "start db off"), CMD_DONE); /* each has touched 4M of its 64M */
+    assert_int_equal(rig_do(r, "create big image=hello memory=3980M"), CMD_DONE);
+    assert_int_equal(rig_do(r, "start big"), CMD_FAILED);
+    assert_says(r->error, "big needs 3.9G and 2 guests that run may still take 120M, but this host has only 4G available: "
+                          "stop one or ask it for memory (`mem`), or allow it with `set overcommit on`");
+    assert_int_equal(rig_do(r, "mem off 8M"), CMD_DONE);
+    assert_int_equal(rig_do(r, "start big"), CMD_DONE);
+}
+
 /* Life cycle. */
 
 static void pause_ends_when_all_are_paused(void **state)
@@ -1101,6 +1114,7 @@ int main(void)
         NEW(a_guest_whose_depend_failed_is_not_started),
         NEW(start_fails_with_the_guests_own_words),
         NEW(a_start_that_does_not_fit_is_refused_with_the_arithmetic),
+        NEW(memory_asked_back_makes_room_for_another),
         T(pause_ends_when_all_are_paused),
         T(a_busy_guest_is_waited_for),
         T(a_run_can_be_cancelled),
