@@ -142,6 +142,9 @@ struct board_ops {
     /* The VM goes on after a pause: what a disk holds for want of room is tried again. */
     void (*retry)(struct board *b);
 
+    /* While vCPUs stand still no device touches the guest's memory. Returns when what was begun is done; a reset ends it. */
+    void (*pause)(struct board *b, bool paused);
+
     /* Devices in error: one line each, for `info`. Returns the length written. */
     size_t (*errors)(struct board *b, char *buf, size_t len);
 };

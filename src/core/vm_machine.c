@@ -428,6 +428,7 @@ int machine_pause(struct vm *vm, struct err *e)
     }
     vclock_pause(vm->clock);
     vm->accel->clock_pause(vm->av);
+    vm->board_ops->pause(vm->board, true);
     if (vm->gov)
         governor_pause(vm->gov, true);
     return 0;
@@ -440,6 +441,7 @@ int machine_resume(struct vm *vm, struct err *e)
     vclock_resume(vm->clock);
     if (vm->gov)
         governor_pause(vm->gov, false);
+    vm->board_ops->pause(vm->board, false);
     unpark(vm, ATT_PAUSE);
     vm->board_ops->retry(vm->board);
     return 0;

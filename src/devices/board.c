@@ -501,6 +501,12 @@ static void board_retry(struct board *b)
         virtio_blk_retry(b->disk[i]);
 }
 
+static void board_pause(struct board *b, bool paused)
+{
+    for (unsigned i = 0; i < b->nvirtio; i++)
+        (paused ? virtio_pause : virtio_resume)(b->virtio[i]);
+}
+
 static size_t board_errors(struct board *b, char *buf, size_t len)
 {
     size_t used = 0;
@@ -533,5 +539,6 @@ const struct board_ops pc_board = {
     .disks = board_disks,
     .disk_limit = board_disk_limit,
     .retry = board_retry,
+    .pause = board_pause,
     .errors = board_errors,
 };

@@ -374,7 +374,7 @@ void virtio_reset(struct virtio_dev *d)
     }
     d->status = 0;
     d->accepted = 0;
-    d->broken = false;
+    d->broken = d->paused = false;
     d->error[0] = '\0';
     if (d->transport)
         d->transport->reset(d->transport_arg);

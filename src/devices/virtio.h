@@ -139,7 +139,7 @@ void virtio_allow_dma_locked(struct virtio_dev *d, bool on);
 /* Power-up state. Returns when no request is in flight. Any thread, no lock held. */
 void virtio_reset(struct virtio_dev *d);
 
-/* Serves no queue until resumed (a notification is not lost). Any thread, no lock held. */
+/* Serves no queue until resumed or reset (a notification is not lost). Any thread, no lock held. */
 void virtio_pause(struct virtio_dev *d);
 void virtio_resume(struct virtio_dev *d);
 

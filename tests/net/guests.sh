@@ -78,6 +78,14 @@ at="$(sed -n 's/^Cpus_allowed_list:\t*//p' $(grep -l '^nat/lan' /proc/$ruche/tas
 [ "$at" = 0 ] && echo "ok net_nat_runs_on_the_labs_cpus" || echo "not ok net_nat_runs_on_the_labs_cpus: $at"
 ctl set host.cpus "0-$(($(nproc) - 1))" >/dev/null
 ctl resume all >/dev/null
+ctl pause a >/dev/null # its devices stand still, too
+received() { ctl --json stats a | tr -d ' ' | sed -n 's/.*"rx_pkts":\([0-9]*\).*/\1/p'; }
+before="$(received)"
+in_guest nobody_answers_for_a_paused_guest b 'ping -c 3 -W 1 10.0.2.15' '100% packet loss' 20
+after="$(received)"
+[ -n "$before" ] && [ "$before" = "$after" ] && echo "ok a_paused_guest_receives_nothing" || echo "not ok a_paused_guest_receives_nothing: $before, $after"
+ctl resume a >/dev/null
+in_guest a_resumed_guest_answers b 'ping -c 2 10.0.2.15' ' 0% packet loss' 20
 ctl link a.eth0 capture="$TMPDIR/a.pcap" delay=60ms >/dev/null
 in_guest link_delay_is_seen_by_the_guest b 'ping -c 2 10.0.2.15' 'min/avg/max = 1[2-9][0-9][.]' 20
 ctl link a.eth0 down delay=none capture=off >/dev/null

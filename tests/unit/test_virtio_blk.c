@@ -692,6 +692,13 @@ static void blk_paused_disk_waits_and_resumed_disk_continues(void **state)
     assert_false(drv_used(&m->d, 0, &id, &len));
     virtio_resume(virtio_blk_dev(m->blk));
     assert_true(wait_used(m, &id, &len));
+    virtio_pause(virtio_blk_dev(m->blk)); /* and a reset ends it, too */
+    virtio_reset(virtio_blk_dev(m->blk));
+    start(m, F_ALL);
+    header(m, VIRTIO_BLK_T_IN, 1);
+    drv_add(&m->d, 0, b, 3);
+    drv_kick(&m->d, 0);
+    assert_true(wait_used(m, &id, &len));
 }
 
 /* A store of the guest's, which races with the device and is no data race of ours: byte by byte,

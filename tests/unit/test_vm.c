@@ -31,6 +31,7 @@ enum { RESETS = 50 };
 static struct {
     _Atomic enum script script; /* a test changes it while vCPUs run */
     _Atomic unsigned vms, vcpus, runs, pauses, resumes, boots, retries;
+    _Atomic bool devices_paused;
     const struct board_env *env;
     struct board_env env_copy;
     _Atomic int storm_left, resets_left;
@@ -308,10 +309,16 @@ static void bd_retry(struct board *b)
     fake.retries++;
 }
 
+static void bd_pause(struct board *b, bool paused)
+{
+    (void)b;
+    fake.devices_paused = paused;
+}
+
 static const struct board_ops fake_board = {
     .new = bd_new, .free = bd_free, .reset = bd_reset, .irqchip = bd_irqchip, .acpi = bd_acpi,
     .console_in = bd_console_in, .power_button = bd_button, .balloon_get = bd_balloon,
-    .disks = bd_disks, .retry = bd_retry,
+    .disks = bd_disks, .retry = bd_retry, .pause = bd_pause,
 };
 
 /* --- no kernel ------------------------------------------------------------------- */
@@ -459,6 +466,10 @@ static void vm_whose_disk_has_no_room_is_paused_and_tried_again_by_resume(void *
     assert_int_equal(vm_pause(r.vm, &e), 0); /* a person's pause has no reason */
     assert_true(wait_state(&r, VM_PAUSED));
     assert_string_equal(vm_reason(r.vm), "");
+    assert_true(fake.devices_paused);
+    assert_int_equal(vm_resume(r.vm, &e), 0);
+    assert_true(wait_state(&r, VM_RUNNING));
+    assert_false(fake.devices_paused);
     rig_down(&r);
 }
 
