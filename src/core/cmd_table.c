@@ -246,7 +246,7 @@ static const struct cmd table[] = {
 
     {.name = "undo", .exec = exec_undo,
      .help = "take the last change back",
-     .more = "share, cap, pin, mem, disk, set, pause and resume can be taken back; what cannot says so."},
+     .more = "share, cap, pin, mem, disk, link, create, set, pause and resume can be taken back; what cannot says so."},
 
     {.name = "help", .alias = "?", .exec = exec_help, .flags = CMD_LOOKS,
      .help = "explain a command, or list them",
