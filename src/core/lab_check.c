@@ -149,6 +149,12 @@ static const char *disk_hint(const struct disk_config *d)
     return *hint || !d->overlay_path ? hint : fence_hint(d->overlay_path, FENCE_WRITE);
 }
 
+/* Root is a user like others here. */
+static const char *as_root(void)
+{
+    return geteuid() == 0 ? "; root's privileges were given up at start: run ruche as the file's owner, or `chown root` it" : "";
+}
+
 /* Of a disk that is to be made. */
 static int check_directory(const char *path, const char *show, struct err *e)
 {
@@ -183,11 +189,11 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
         return err_set(e, EINVAL, "disk `%s` is neither a file nor a block device: give the path "
                        "of an image", show);
     if (access(d->path, R_OK) < 0)
-        return err_set(e, errno, "disk `%s` may not be read (%s): make it readable for you", show,
-                       strerror(errno));
+        return err_set(e, errno, "disk `%s` may not be read (%s): make it readable for you%s", show,
+                       strerror(errno), as_root());
     if (d->mode == DISK_RAW && access(d->path, W_OK) < 0)
         return err_set(e, errno, "disk `%s` may not be written (%s): make it `readonly: true` or give it "
-                       "`overlay: true`", show, strerror(errno));
+                       "`overlay: true`%s", show, strerror(errno), as_root());
     if (S_ISREG(st.st_mode) && st.st_size < 512)
         return err_set(e, EINVAL, "disk `%s` has %lld bytes, less than one sector: remove it, or give it "
                        "its content", show, (long long)st.st_size);
