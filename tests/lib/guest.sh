@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Of tests that type into the shell of a Debian guest `a`, by the control socket. Sourced by scripts
-# that have set lab= and socket=.
+# that have set lab= and socket=; ENGINE is the engine (soft).
 say() { # CASE TRUE-OR-FALSE DETAIL
     if [ "$2" = true ]; then echo "ok $1"; else printf 'not ok %s\n%s\n' "$1" "$3"; fi
 }
@@ -14,7 +14,7 @@ guest() { # COMMAND...: runs it in the guest's shell; what it said, each line af
     said="$(tr -d '\r' <"$TMPDIR/log" | sed -n 's/^: //p')"
 }
 start() {
-    ./ruche --accel soft --headless --socket "$socket" "$lab" 2>"$TMPDIR/err" &
+    ./ruche --accel "${ENGINE:-soft}" --headless --socket "$socket" "$lab" 2>"$TMPDIR/err" &
     pid=$!
     for _ in $(seq 100); do ctl list >/dev/null 2>&1 && break; sleep 0.1; done
     ctl expect a '# $' 90 >/dev/null
