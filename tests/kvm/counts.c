@@ -170,7 +170,7 @@ static void busy_ledger(struct rguest *g)
 
     ledger(g, LEDGER_RUN, 0.75, "busy_guest_runs");
     ready = st.vcpu[0].ledger[LEDGER_READY];
-    rig_case(st.vcpu[0].ready_known, "what_a_vcpu_waits_is_known", "no schedstat"); /* else nobody is divided */
+    rig_case(st.vcpu[0].ready_known, "what_a_vcpu_waits_is_known", "no schedstat"); /* else it has no READY */
     rig_case(st.vcpu[0].ledger[LEDGER_RUN] + ready >= 0.98, "busy_guest_runs_or_is_ready", "ready %.3f", ready);
 }
 
