@@ -245,9 +245,10 @@ static void check_settled(void *arg)
     if (a->settled || !session_settled(a->session, &failed))
         return;
     a->settled = true;
-    sandbox_describe(kept, sizeof kept);
-    if (a->screen)
+    if (a->screen) {
+        sandbox_describe(kept, sizeof kept);
         session_event(a->session, EV_SESSION, NULL, "may still do: %s", kept);
+    }
     if (failed && !a->interactive && !a->ui && !a->screen) {
         session_quit(a->session, EXIT_FAILED);
     } else if (a->script) {

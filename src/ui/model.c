@@ -71,8 +71,7 @@ static void read_row(struct model *m, struct row *r, struct guest *g, const stru
 
     *r = (struct row){.g = g, .id = g->id, .name = g->c->name, .group = g->c->group, .vcpus = g->c->vcpus,
                       .color = (g->id - 1) % ROLE_GUESTS, .tagged = old && old->tagged,
-                      .memory = g->c->memory_bytes,
-                      .target = guest_target(g), .word = model_word(g), .state = vm_state(g->vm)};
+                      .memory = g->c->memory_bytes, .word = model_word(g), .state = vm_state(g->vm)};
     r->up = guest_is_up(g);
     session_sched(m->session, g, st, &r->sched);
     r->cpu = r->up ? st->cpu : 0;
@@ -133,7 +132,7 @@ static void sum(struct model *m, const struct row *r)
     m->cpu += r->cpu;
     m->exits += r->exits;
     m->resident += r->resident;
-    m->promised += r->up ? r->target : 0;
+    m->promised += r->up ? guest_target(r->g) : 0;
     m->running += r->up;
 }
 

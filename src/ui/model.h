@@ -20,7 +20,7 @@ struct row {
     struct sched_info sched;
     double cpu, ready, capped; /* host CPUs; fractions of the vCPUs' time; NAN: not known */
     double exits, mips; /* per second; NAN: not known */
-    uint64_t memory, target, resident; /* bytes; `target`: that it may take */
+    uint64_t memory, resident; /* bytes */
     struct rates io; /* of disks and links */
 };
 

@@ -108,8 +108,7 @@ class SpinLab(Instance):
         root = f"/proc/{self.process.pid}/task"
         for task in os.listdir(root):
             try:
-                with open(f"{root}/{task}/comm", encoding="ascii") as f:
-                    name = f.read().strip().partition("/")[0]
+                name = self.comm(task).partition("/")[0]
                 with open(f"{root}/{task}/schedstat", encoding="ascii") as f:
                     used[name] = used.get(name, 0) + int(f.read().split()[0]) / 1e9
             except OSError:
