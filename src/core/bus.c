@@ -159,7 +159,8 @@ void bus_hide(struct bus *b, struct bus_region *r)
     map_changed(b);
 }
 
-struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, struct err *e)
+struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, bool (*at_once)(void *opaque), void *opaque,
+                                      struct err *e)
 {
     struct bus_doorbell *d = NULL;
 
@@ -168,6 +169,8 @@ struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, struct err *e)
         d = calloc(1, sizeof *d);
     if (d) {
         d->eventfd = eventfd;
+        d->at_once = at_once;
+        d->opaque = opaque;
         b->doorbell[b->ndoorbells++] = d;
     } else {
         err_set(e, ENOSPC, "the %s bus has no room for another doorbell", b->name);
@@ -353,27 +356,27 @@ EVERY_EXIT bool bus_read(struct bus *b, uint64_t addr, unsigned size, uint64_t *
     return ok;
 }
 
-EVERY_EXIT static int bus_find_doorbell(struct bus *b, uint64_t addr)
+EVERY_EXIT static const struct bus_doorbell *bus_find_doorbell(struct bus *b, uint64_t addr)
 {
-    int fd = -1;
+    const struct bus_doorbell *d = NULL;
 
     if (b->ndoorbells == 0 || addr < b->bell_first || addr > b->bell_last)
-        return -1;
+        return NULL;
     pthread_mutex_lock(&b->map_lock);
-    for (unsigned i = 0; i < b->ndoorbells && fd < 0; i++)
+    for (unsigned i = 0; i < b->ndoorbells && !d; i++)
         if (b->doorbell[i]->shown && b->doorbell[i]->addr == addr)
-            fd = b->doorbell[i]->eventfd;
+            d = b->doorbell[i]; /* whom it is for does not change */
     pthread_mutex_unlock(&b->map_lock);
-    return fd;
+    return d;
 }
 
 EVERY_EXIT bool bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
 {
-    int fd = bus_find_doorbell(b, addr);
+    const struct bus_doorbell *d = bus_find_doorbell(b, addr);
 
-    if (fd >= 0) {
+    if (d) {
         const uint64_t one = 1;
-        return write(fd, &one, sizeof one) == sizeof one;
+        return (d->at_once && d->at_once(d->opaque)) || write(d->eventfd, &one, sizeof one) == sizeof one;
     }
     return bus_access(b, addr, size, true, &val);
 }

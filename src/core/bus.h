@@ -8,7 +8,8 @@
  * swallows writes; both are counted.
  *
  * A doorbell is an address where a write, of any width, only signals an eventfd: the
- * accelerator may serve it in the kernel (ioeventfd); where it does not, the bus does.
+ * accelerator may serve it in the kernel (ioeventfd); where it does not, the bus does, unless who
+ * would be woken by it can do at once what there is to do (two threads need not be woken then).
  *
  * Threads: vCPU threads look up without a lock (a sequence count tells them to look again
  * when the map has changed meanwhile) and call the device with the region's own `lock` held. Regions may be moved, hidden and shown
@@ -50,6 +51,9 @@ struct bus_region {
 struct bus_doorbell {
     uint64_t addr;
     int eventfd;
+    /* Tried first, on the vCPU's thread, no lock held: true if there is no need to signal. May be NULL. */
+    bool (*at_once)(void *opaque);
+    void *opaque;
     bool shown;
 };
 
@@ -77,8 +81,10 @@ struct bus_region *bus_add_hidden(struct bus *b, const char *name, uint64_t len,
 void bus_show(struct bus *b, struct bus_region *r, uint64_t base);
 void bus_hide(struct bus *b, struct bus_region *r);
 
-/* A doorbell starts hidden. It signals `eventfd` (borrowed) on any write to `addr`. */
-struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, struct err *e);
+/* A doorbell starts hidden. It signals `eventfd` (borrowed) on any write to `addr`, if `at_once` (NULL: none)
+ * does not make that needless. */
+struct bus_doorbell *bus_add_doorbell(struct bus *b, int eventfd, bool (*at_once)(void *opaque), void *opaque,
+                                      struct err *e);
 void bus_show_doorbell(struct bus *b, struct bus_doorbell *d, uint64_t addr);
 void bus_hide_doorbell(struct bus *b, struct bus_doorbell *d);
 void bus_set_doorbell_listener(struct bus *b, const struct bus_doorbell_listener *l);

@@ -281,7 +281,7 @@ static int transfer(struct blknbd *n, struct iov *it, uint64_t off, uint32_t len
 
 static int transfer_all(struct blknbd *n, struct iov *it, uint64_t off, uint64_t len, bool write)
 {
-    int r = 0;
+    int r = it->at_once ? -EAGAIN : 0;
 
     while (len && r == 0) {
         const uint32_t part = len < n->payload_max ? (uint32_t)len : n->payload_max;

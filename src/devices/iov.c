@@ -54,7 +54,7 @@ static ssize_t call(struct iov *it, int n, int fd, uint64_t off, bool write)
 {
     if (off == STREAM)
         return write ? writev(fd, it->v, n) : readv(fd, it->v, n);
-    return write ? pwritev(fd, it->v, n, (off_t)off) : preadv(fd, it->v, n, (off_t)off);
+    return write ? pwritev(fd, it->v, n, (off_t)off) : preadv2(fd, it->v, n, (off_t)off, it->at_once ? RWF_NOWAIT : 0);
 }
 
 /* One system call for at most `len` bytes; the entry that sticks out is shortened meanwhile. */

@@ -17,6 +17,7 @@
 struct iov {
     struct iovec *v; /* changed by the functions below */
     unsigned n;
+    bool at_once; /* read only what the host has in memory: -EAGAIN if that is not all, -EOPNOTSUPP if it cannot tell */
 };
 
 size_t iov_bytes(const struct iov *it);

@@ -86,6 +86,21 @@ static void queue_kicked(void *arg, uint32_t events)
     pthread_mutex_unlock(&d->io_lock);
 }
 
+bool virtio_at_once(void *queue)
+{
+    struct virtio_queue *q = queue;
+    struct virtio_dev *d = q->dev;
+    bool done = false;
+
+    if (!d->ops->queue_at_once || virtio_must_stop(d) || pthread_mutex_trylock(&d->io_lock) != 0)
+        return false;
+    /* several are for the loop's thread, which works on them while the guest goes on */
+    if (q->vq.live && !virtio_must_stop(d) && virtq_waiting(&q->vq) == 1)
+        done = d->ops->queue_at_once(d, q->vq.index) && !virtq_rearm(&q->vq);
+    pthread_mutex_unlock(&d->io_lock);
+    return done;
+}
+
 void virtio_kick(struct virtio_dev *d, unsigned qi)
 {
     const uint64_t one = 1;

@@ -8,8 +8,9 @@
  * Threads and locks, in this order:
  *   io_lock  queues and the device's requests. The loop's thread holds it for a batch. A vCPU
  *            takes it to reset, to start and to reset a queue; a batch ends early when one
- *            waits, so it waits for one request at the most. Never taken by the main thread,
- *            except to reset, pause or free.
+ *            waits, so it waits for one request at the most. If nobody has it, it takes it for a
+ *            short request, too (virtio_at_once). Never taken by the main thread, except to
+ *            reset, pause or free.
  *   lock     registers: status, features, queue registers, device config, and the transport's.
  *            Held for short times only, never during I/O.
  * A device's own small locks come after `lock`; the bus' map and the interrupt controllers
@@ -66,6 +67,10 @@ struct virtio_ops {
     /* There may be chains in queue `qi`: take at most `budget`; returns how many were taken.
      * Looks at virtio_must_stop between two chains. io_lock held, on the loop's thread. */
     unsigned (*queue_notify)(struct virtio_dev *d, unsigned qi, unsigned budget);
+
+    /* Does what the only chain in queue `qi` asks for, if that can be done soon and without waiting for anything:
+     * false if not, with the chain put back. NULL: never. io_lock held, on a vCPU's thread. */
+    bool (*queue_at_once)(struct virtio_dev *d, unsigned qi);
 
     /* Forget requests and negotiated state; the queues are dead. NULL: nothing. io_lock held. */
     void (*reset)(struct virtio_dev *d);
@@ -151,6 +156,10 @@ void virtio_queue_set_size(struct virtio_dev *d, unsigned qi, uint16_t size);
 void virtio_queue_enable(struct virtio_dev *d, unsigned qi);
 void virtio_queue_reset(struct virtio_dev *d, unsigned qi);
 void virtio_kick(struct virtio_dev *d, unsigned qi); /* as if the guest had notified */
+
+/* The guest notifies `queue` (a struct virtio_queue): true if all was done here and now; false: to be kicked. */
+bool virtio_at_once(void *queue);
+
 void virtio_config_read(struct virtio_dev *d, unsigned off, void *buf, unsigned len);
 void virtio_config_write(struct virtio_dev *d, unsigned off, unsigned size, uint32_t val);
 

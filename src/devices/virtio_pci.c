@@ -404,7 +404,7 @@ static int add_bars(struct virtio_pci *p, struct bus *mmio, const struct msi_sin
         return -ENOSPC;
     pci_dev_add_bar(&p->fn, BAR_REGS, REGS_BYTES, true, r);
     for (unsigned i = 0; i < d->kind.nqueues; i++) {
-        p->bell[i] = bus_add_doorbell(mmio, d->queue[i].kick, e);
+        p->bell[i] = bus_add_doorbell(mmio, d->queue[i].kick, virtio_at_once, &d->queue[i], e);
         if (!p->bell[i])
             return -ENOSPC;
     }

@@ -104,6 +104,11 @@ static bool avail_refresh(struct virtq *q)
     return idx != q->last_avail;
 }
 
+unsigned virtq_waiting(struct virtq *q)
+{
+    return avail_refresh(q) ? (uint16_t)(q->avail_seen - q->last_avail) : 0;
+}
+
 bool virtq_has_work(struct virtq *q)
 {
     return q->live && (q->avail_seen != q->last_avail || avail_refresh(q));

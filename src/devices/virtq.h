@@ -99,7 +99,8 @@ void virtq_hush(struct virtq *q);
 /* Asks for a notification about the next chain; true if there is one already. */
 bool virtq_rearm(struct virtq *q);
 
-/* True if there is at least one chain to pop. */
+/* How many chains there are to pop. */
+unsigned virtq_waiting(struct virtq *q);
 bool virtq_has_work(struct virtq *q);
 
 /* Copies from the readable / to the writable part of a chain, from byte `off`; returns how many

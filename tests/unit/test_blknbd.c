@@ -170,14 +170,14 @@ static int put(struct blknbd *n, void *buf, size_t len, uint64_t off)
 {
     struct iovec v[2] = {{buf, len / 3}, {(uint8_t *)buf + len / 3, len - len / 3}};
 
-    return blknbd_write(n, &(struct iov){v, 2}, off, len);
+    return blknbd_write(n, &(struct iov){.v = v, .n = 2}, off, len);
 }
 
 static int get(struct blknbd *n, void *buf, size_t len, uint64_t off)
 {
     struct iovec v[2] = {{buf, len / 5}, {(uint8_t *)buf + len / 5, len - len / 5}};
 
-    return blknbd_read(n, &(struct iov){v, 2}, off, len);
+    return blknbd_read(n, &(struct iov){.v = v, .n = 2}, off, len);
 }
 
 static void nbd_what_is_written_is_read_again(void **state)

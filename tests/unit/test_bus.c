@@ -364,7 +364,7 @@ static void a_doorbell_rings_on_any_width_and_hides_the_device(void **state)
     struct device d = {0};
     struct err e = {0};
     int fd = eventfd(0, EFD_NONBLOCK);
-    struct bus_doorbell *bell = bus_add_doorbell(*state, fd, &e);
+    struct bus_doorbell *bell = bus_add_doorbell(*state, fd, NULL, NULL, &e);
 
     assert_non_null(bell);
     add(*state, 0x1000, 0x100, &ops_any, &d);
@@ -385,12 +385,33 @@ static void a_doorbell_rings_on_any_width_and_hides_the_device(void **state)
     close(fd);
 }
 
+static bool quick(void *opaque)
+{
+    return *(bool *)opaque;
+}
+
+static void a_doorbell_whose_work_is_done_at_once_does_not_ring(void **state)
+{
+    struct err e = {0};
+    bool done = true;
+    int fd = eventfd(0, EFD_NONBLOCK);
+    struct bus_doorbell *bell = bus_add_doorbell(*state, fd, quick, &done, &e);
+
+    bus_show_doorbell(*state, bell, 0x1000);
+    assert_true(bus_write(*state, 0x1000, 2, 0));
+    assert_int_equal(rings(fd), 0);
+    done = false;
+    assert_true(bus_write(*state, 0x1000, 2, 0));
+    assert_int_equal(rings(fd), 1);
+    close(fd);
+}
+
 static void a_doorbell_nobody_answers_does_not_block_the_guest(void **state)
 {
     const uint64_t full = UINT64_MAX - 1;
     struct err e = {0};
     int fd = eventfd(0, EFD_NONBLOCK);
-    struct bus_doorbell *bell = bus_add_doorbell(*state, fd, &e);
+    struct bus_doorbell *bell = bus_add_doorbell(*state, fd, NULL, NULL, &e);
 
     bus_show_doorbell(*state, bell, 0x1000);
     assert_int_equal(write(fd, &full, sizeof full), sizeof full);
@@ -412,8 +433,8 @@ static void the_listener_hears_of_every_change_and_only_of_changes(void **state)
     struct err e = {0};
 
     bus_set_doorbell_listener(*state, &l);
-    a = bus_add_doorbell(*state, 3, &e);
-    b = bus_add_doorbell(*state, 4, &e);
+    a = bus_add_doorbell(*state, 3, NULL, NULL, &e);
+    b = bus_add_doorbell(*state, 4, NULL, NULL, &e);
     assert_int_equal(bus_doorbells(*state, copy, 2), 0);
     bus_show_doorbell(*state, a, 0x1000);
     bus_show_doorbell(*state, a, 0x1000);
@@ -509,6 +530,7 @@ int main(void)
         T(hits_are_counted_by_register),
         T(regions_are_listed_in_order_of_addition),
         T(a_doorbell_rings_on_any_width_and_hides_the_device),
+        T(a_doorbell_whose_work_is_done_at_once_does_not_ring),
         T(a_doorbell_nobody_answers_does_not_block_the_guest),
         T(the_listener_hears_of_every_change_and_only_of_changes),
         T(a_region_moved_under_way_is_seen_whole_or_not_at_all),

@@ -65,6 +65,18 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
+/* The host has nothing in memory: what must not wait for its disk fails. */
+static bool host_cold;
+
+ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
+{
+    if (host_cold && flags & RWF_NOWAIT) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return syscall(SYS_preadv2, fd, v, n, off, 0, flags);
+}
+
 struct machine {
     struct rig r;
     struct virtio_blk *blk;
@@ -84,6 +96,7 @@ static void machine_init(struct machine *m, enum disk_mode mode, bool thread)
     memset(m, 0, sizeof *m);
     host_write_error = host_sync_error = 0;
     host_room = 0;
+    host_cold = false;
     strcpy(m->path, "/tmp/ruche-blk-XXXXXX");
     fd = mkstemp(m->path);
     assert_true(fd >= 0);
@@ -456,6 +469,86 @@ static void blk_a_batch_takes_one_interrupt(void **state)
     for (unsigned i = 0; i < 10; i++)
         assert_true(drv_used(&m->d, 0, &id, &len));
     assert_in_range(m->r.msis, 1, 2); /* two, if the host was slow */
+}
+
+/* ---- on the vCPU's own thread ---- */
+
+static void add_request(struct machine *m, uint32_t type, uint64_t sector, uint32_t len)
+{
+    const struct drv_buf b[] = {{.gpa = HDR, .len = 16}, {.gpa = DATA, .len = len, .write = type == VIRTIO_BLK_T_IN},
+                                {.gpa = STATUS, .len = 1, .write = true}};
+
+    header(m, type, sector);
+    drv_add(&m->d, 0, b, 3);
+}
+
+/* How many requests of those in the queue are done when the guest has notified, and after the disk's thread, too. */
+static void notified(struct machine *m, unsigned at_once, unsigned in_all)
+{
+    unsigned done = 0;
+    uint32_t id, len;
+
+    drv_kick(&m->d, 0);
+    while (drv_used(&m->d, 0, &id, &len))
+        done++;
+    assert_int_equal(done, at_once);
+    rig_step(&m->r);
+    while (drv_used(&m->d, 0, &id, &len))
+        done++;
+    assert_int_equal(done, in_all);
+}
+
+static void blk_one_short_read_of_what_the_host_has_in_memory_is_done_at_once(void **state)
+{
+    struct machine *m = *state;
+
+    start(m, F_ALL);
+    drv_msix_on(&m->d, 2);
+    add_request(m, VIRTIO_BLK_T_IN, 7, 4096);
+    notified(m, 1, 1);
+    assert_int_equal(m->r.msis, 1);
+    assert_int_equal(status(m), VIRTIO_BLK_S_OK);
+    assert_int_equal(*(uint32_t *)(data(m) + 3584), 14);
+    assert_int_equal(stats(m).rd_reqs, 1);
+    assert_int_equal(stats(m).latency[DISK_READ].count, 1);
+    host_cold = true;
+    add_request(m, VIRTIO_BLK_T_IN, 9, 4096);
+    notified(m, 0, 1);
+    assert_int_equal(*(uint32_t *)data(m), 9);
+    assert_int_equal(stats(m).rd_reqs, 2);
+    assert_int_equal(stats(m).latency[DISK_READ].count, 2);
+}
+
+static void blk_what_may_take_long_is_the_disks_own_thread(void **state)
+{
+    struct machine *m = *state;
+
+    start(m, F_ALL);
+    vclock_step(m->r.clock, NS_PER_MS);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 256 << 10);
+    notified(m, 0, 1);
+    add_request(m, VIRTIO_BLK_T_OUT, 0, 512);
+    notified(m, 0, 1);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+    notified(m, 0, 2);
+    add_request(m, VIRTIO_BLK_T_IN, DISK_BYTES / 512, 512); /* it tells what is wrong */
+    notified(m, 0, 1);
+    assert_int_equal(status(m), VIRTIO_BLK_S_IOERR);
+    virtio_blk_limit(m->blk, 1, 0);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+    notified(m, 0, 1);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+    notified(m, 0, 0);
+    virtio_blk_limit(m->blk, 0, 0);
+    notified(m, 0, 1);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+    notified(m, 1, 1);
+    virtio_pause(virtio_blk_dev(m->blk));
+    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+    notified(m, 0, 0);
+    virtio_resume(virtio_blk_dev(m->blk));
+    notified(m, 1, 1);
 }
 
 /* ---- no room on the host ---- */
@@ -833,6 +926,8 @@ int main(void)
         T(blk_write_back_switch_is_a_register_when_negotiated),
         T(blk_request_without_header_or_status_breaks_the_device),
         T(blk_a_batch_takes_one_interrupt),
+        T(blk_one_short_read_of_what_the_host_has_in_memory_is_done_at_once),
+        T(blk_what_may_take_long_is_the_disks_own_thread),
         T(blk_write_without_room_waits_and_is_done_when_there_is),
         T(blk_requests_behind_one_without_room_keep_their_order),
         T(blk_reset_drops_the_request_without_room),
