@@ -62,7 +62,7 @@ $(V)/kvm/%: tests/kvm/%.c $(V)/libruche.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -Itests -o $@ $< $(V)/libruche.a $(LIBS)
 
 # What the screens of tests/tui/golden are drawn by: the console, on a clock and guests of its own.
-GOLDEN_WRAP := clock_gettime time sysconf lab_host_measure host_sample vm_stats vm_uptime_ns session_sched
+GOLDEN_WRAP := clock_gettime time lab_host_measure host_sample vm_stats vm_uptime_ns session_sched
 
 $(V)/golden/console: tests/golden/console.c tests/fake_vm.c $(V)/libruche.a
 	@mkdir -p $(@D)

@@ -102,6 +102,11 @@ struct session_memory {
 };
 
 void session_memory(struct session *s, struct session_memory *m);
+
+/* The same for who reads all guests anyway: from zeros, add each with what it holds, then end. */
+void session_memory_add(struct session_memory *m, const struct guest *g, uint64_t resident);
+void session_memory_end(struct session_memory *m);
+
 void session_set_overcommit(struct session *s, bool yes);
 uint64_t session_interval_ns(const struct session *s); /* between samples */
 void session_set_interval_ns(struct session *s, uint64_t ns);

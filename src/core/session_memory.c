@@ -10,25 +10,34 @@
 
 enum { MAX_AGE_NS = 2000000000 };
 
-static void add_guest(struct guest *g, struct vm_stats *st, struct session_memory *m)
+void session_memory_add(struct session_memory *m, const struct guest *g, uint64_t resident)
 {
     if (!guest_is_up(g))
         return;
-    vm_stats(g->vm, st, MAX_AGE_NS);
     m->configured += g->c->memory_bytes;
     m->target += guest_target(g);
-    m->resident += st->memory_resident_bytes;
+    m->resident += resident;
+}
+
+void session_memory_end(struct session_memory *m)
+{
+    struct lab_host h;
+
+    lab_host_measure(&h);
+    m->total = h.memory_total_bytes;
+    m->available = h.memory_available_bytes;
+    m->overcommit = m->target ? (double)m->target / (double)(m->available + m->resident) : NAN;
 }
 
 void session_memory(struct session *s, struct session_memory *m)
 {
     struct vm_stats *st = malloc(sizeof *st);
-    struct lab_host h;
 
-    lab_host_measure(&h);
-    *m = (struct session_memory){.total = h.memory_total_bytes, .available = h.memory_available_bytes};
-    for (struct guest *g = s->guests; g && st; g = g->next)
-        add_guest(g, st, m);
+    *m = (struct session_memory){0};
+    for (struct guest *g = s->guests; g && st; g = g->next) {
+        vm_stats(g->vm, st, MAX_AGE_NS);
+        session_memory_add(m, g, st->memory_resident_bytes);
+    }
     free(st);
-    m->overcommit = m->target ? (double)m->target / (double)(m->available + m->resident) : NAN;
+    session_memory_end(m);
 }

@@ -25,20 +25,21 @@ static void pcpu_now(struct ui *u, struct row *r, char *out)
 
 static void mem_now(struct ui *u, struct row *r, char *out)
 {
+    const struct session_memory *m = &u->model.memory;
     char used[UNITS_TEXT], all[UNITS_TEXT];
 
     (void)r;
-    snprintf(out, FIGURE_TEXT, "%s of %s", units_fmt_size(used, u->model.host_total - u->model.host_available),
-             units_fmt_size(all, u->model.host_total));
+    snprintf(out, FIGURE_TEXT, "%s of %s", units_fmt_size(used, m->total - m->available), units_fmt_size(all, m->total));
 }
 
 static void promised_now(struct ui *u, struct row *r, char *out)
 {
+    const struct session_memory *m = &u->model.memory;
     char promised[UNITS_TEXT], all[UNITS_TEXT], touched[UNITS_TEXT];
 
     (void)r;
-    snprintf(out, FIGURE_TEXT, "%s promised of %s, %s touched", units_fmt_size(promised, u->model.promised),
-             units_fmt_size(all, u->model.host_available + u->model.resident), units_fmt_size(touched, u->model.resident));
+    snprintf(out, FIGURE_TEXT, "%s promised of %s, %s touched", units_fmt_size(promised, m->target),
+             units_fmt_size(all, m->available + m->resident), units_fmt_size(touched, m->resident));
 }
 
 static void host_cpus_now(struct ui *u, struct row *r, char *out)

@@ -54,13 +54,14 @@ static int draw_cpu(struct ui *u, int x, int w)
 
 static int draw_memory(struct ui *u, int x, int w)
 {
-    uint64_t used = u->model.host_total > u->model.host_available ? u->model.host_total - u->model.host_available : 0;
-    double part = u->model.host_total ? (double)used / (double)u->model.host_total : 0;
+    const struct session_memory *m = &u->model.memory;
+    uint64_t used = m->total > m->available ? m->total - m->available : 0;
+    double part = m->total ? (double)used / (double)m->total : 0;
     int cells = w >= 100 ? 10 : 6, at = x;
     wchar_t out[16];
 
     at += draw_fmt(0, at, w - at, ROLE_DIM, "mem ");
-    at += draw_fmt(0, at, w - at, ROLE_TEXT, "%.1f/%.1fG ", (double)used / 1073741824, (double)u->model.host_total / 1073741824);
+    at += draw_fmt(0, at, w - at, ROLE_TEXT, "%.1f/%.1fG ", (double)used / 1073741824, (double)m->total / 1073741824);
     graph_bar(draw_glyphs(), part, cells, out);
     draw_cells(0, at, cells, part > 0.9 ? ROLE_WARN : ROLE_ACCENT, out);
     return at + cells + 2;
@@ -70,7 +71,8 @@ static int draw_memory(struct ui *u, int x, int w)
 static int draw_promised(struct ui *u, int x, int w, int end)
 {
     char a[UNITS_TEXT], b[UNITS_TEXT], figure[24];
-    double part = model_promised(&u->model);
+    const struct session_memory *m = &u->model.memory;
+    double part = m->target ? m->overcommit : 0;
     enum role r = part > 1 ? ROLE_BAD : part > 0.8 ? ROLE_WARN : ROLE_TEXT;
     wchar_t out[16];
     int at = x;
@@ -85,8 +87,8 @@ static int draw_promised(struct ui *u, int x, int w, int end)
     graph_bar(draw_glyphs(), part, 8, out);
     draw_cells(0, at, 8, r == ROLE_TEXT ? ROLE_ACCENT : r, out);
     at += 9;
-    at += draw_fmt(0, at, w - at, ROLE_DIM, "%s touched of %s", units_fmt_size(a, u->model.resident),
-                   units_fmt_size(b, u->model.promised));
+    at += draw_fmt(0, at, w - at, ROLE_DIM, "%s touched of %s", units_fmt_size(a, m->resident),
+                   units_fmt_size(b, m->target));
     return at + 2;
 }
 

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int model_init(struct model *m, struct session *s)
 {
@@ -96,15 +95,11 @@ static void keep(struct model *m, const struct row *r)
 
 static void read_host(struct model *m, bool tick)
 {
-    struct lab_host h;
-
-    lab_host_measure(&h);
-    m->host_available = h.memory_available_bytes;
+    session_memory_end(&m->memory);
     if (tick) {
         host_sample(&m->host);
         m->others = fmax(m->host.busy - m->cpu, m->host.busy * 0); /* NAN stays */
     }
-    m->host_total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static struct row *find(struct row *rows, unsigned n, unsigned id)
@@ -113,13 +108,6 @@ static struct row *find(struct row *rows, unsigned n, unsigned id)
         if (rows[i].id == id)
             return &rows[i];
     return NULL;
-}
-
-double model_promised(const struct model *m)
-{
-    uint64_t there = m->host_available + m->resident;
-
-    return there ? (double)m->promised / (double)there : 0;
 }
 
 struct row *model_row(struct model *m, unsigned id)
@@ -131,8 +119,7 @@ static void sum(struct model *m, const struct row *r)
 {
     m->cpu += r->cpu;
     m->exits += r->exits;
-    m->resident += r->resident;
-    m->promised += r->up ? guest_target(r->g) : 0;
+    session_memory_add(&m->memory, r->g, r->resident);
     m->running += r->up;
 }
 
@@ -150,7 +137,7 @@ void model_sample(struct model *m, bool tick)
         past_tick(m->history);
     m->cpus = CPU_COUNT(&session_host(m->session)->usable);
     m->cpu = m->exits = 0;
-    m->resident = m->promised = 0;
+    m->memory = (struct session_memory){0};
     m->running = 0;
     for (struct guest *g = session_guests(m->session); g; g = g->next, i++) {
         read_row(m, &rows[i], g, find(m->rows, m->n, g->id));

@@ -32,7 +32,7 @@ struct model {
     struct vm_stats *stats; /* for who reads one guest's in full */
     double cpus;            /* of the host */
     double cpu, exits;      /* sums */
-    uint64_t promised, resident, host_total, host_available; /* `promised`: to guests that are up */
+    struct session_memory memory;
     struct host host;       /* all CPUs of it, whoever uses them */
     double others;          /* CPUs that others on the host use, our own console too; NAN: not known */
     unsigned running;
@@ -44,8 +44,6 @@ void model_fini(struct model *m);
 
 /* Reads all guests; `tick`: also one more moment of history. */
 void model_sample(struct model *m, bool tick);
-/* What session_memory calls overcommit: above 1 there is not enough. */
-double model_promised(const struct model *m);
 
 struct row *model_row(struct model *m, unsigned id); /* NULL: none */
 void model_forget(struct model *m, const struct guest *g); /* it is being removed */

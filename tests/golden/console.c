@@ -58,17 +58,10 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 /* The host: eight CPUs, 16 GiB. */
 void __wrap_host_sample(struct host *h);
 void __wrap_lab_host_measure(struct lab_host *h);
-long __real_sysconf(int name);
-long __wrap_sysconf(int name);
-
-long __wrap_sysconf(int name)
-{
-    return name == _SC_PHYS_PAGES ? 4 << 20 : name == _SC_PAGESIZE ? 4096 : __real_sysconf(name);
-}
 
 void __wrap_lab_host_measure(struct lab_host *h)
 {
-    *h = (struct lab_host){.memory_available_bytes = 11ull << 30, .cpus = CPUS};
+    *h = (struct lab_host){.memory_total_bytes = 16ull << 30, .memory_available_bytes = 11ull << 30, .cpus = CPUS};
 }
 
 /* Ticks since boot: CPU i is busy a part of each second that goes up and down. */
