@@ -88,7 +88,9 @@ ctl resume a >/dev/null
 in_guest a_resumed_guest_answers b 'ping -c 2 10.0.2.15' ' 0% packet loss' 20
 ctl link a.eth0 capture="$TMPDIR/a.pcap" delay=60ms >/dev/null
 in_guest link_delay_is_seen_by_the_guest b 'ping -c 2 10.0.2.15' 'min/avg/max = 1[2-9][0-9][.]' 20
-ctl link a.eth0 down delay=none capture=off >/dev/null
+ctl link a.eth0 delay=none loss=20% >/dev/null # there and back: 36 % of the pings, and four standard deviations
+in_guest link_loss_is_seen_by_the_guest b 'ping -c 100 -i 0.03 -W 1 10.0.2.15' ' (1[7-9]|[2-4][0-9]|5[0-5])% packet loss' 30
+ctl link a.eth0 down loss=none capture=off >/dev/null
 in_guest link_down_is_seen_by_the_guest a 'cat /sys/class/net/eth0/carrier' '^0' 20
 in_guest link_down_stops_frames b 'ping -c 1 -W 1 10.0.2.15' '100% packet loss' 20
 ctl link a.eth0 up >/dev/null
