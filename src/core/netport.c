@@ -5,6 +5,7 @@
 #include "core/netswitch_internal.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,9 @@ void netport_detach(struct netport *p)
     pthread_mutex_lock(&p->sw->lock);
     p->attached = false;
     netport_clear_locked(p);
-    pthread_mutex_unlock(&p->sw->lock);
+    netswitch_unlock(p->sw);
+    while (p->calls)
+        sched_yield();
     while (p->lowered) {
         struct netframe *f = p->lowered;
 
@@ -176,7 +179,7 @@ void netport_set_up(struct netport *p, bool up)
         if (p->attached && p->user.link)
             p->user.link(p->user.opaque, up);
     }
-    pthread_mutex_unlock(&p->sw->lock);
+    netswitch_unlock(p->sw);
 }
 
 void netport_stats(struct netport *p, struct net_stats *out)

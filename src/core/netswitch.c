@@ -78,11 +78,38 @@ static void activate(struct netport *p, struct queue *q)
     p->active_last = &q->next_active;
 }
 
+/* By netswitch_unlock, or at once if that has somebody already. */
+static void wake(struct netport *p, void (*how)(void *opaque))
+{
+    struct netswitch *s = p->sw;
+
+    if (s->woken) {
+        how(p->user.opaque);
+        return;
+    }
+    s->woken = p;
+    s->wake = how;
+    p->calls++;
+}
+
+void netswitch_unlock(struct netswitch *s)
+{
+    struct netport *p = s->woken;
+    void (*how)(void *opaque) = s->wake;
+
+    s->woken = NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (p) {
+        how(p->user.opaque);
+        p->calls--;
+    }
+}
+
 static void wake_rx(struct netport *p)
 {
     if (p->attached && !p->rx_told) {
         p->rx_told = true;
-        p->user.wake_rx(p->user.opaque);
+        wake(p, p->user.wake_rx);
     }
 }
 
@@ -120,7 +147,7 @@ static void release_sender(struct netswitch *s, struct queue *q)
         return;
     q->sender_waits = false;
     if (from && from->attached)
-        from->user.wake_tx(from->user.opaque);
+        wake(from, from->user.wake_tx);
 }
 
 static void queue_clear(struct netswitch *s, struct queue *q)
@@ -295,7 +322,7 @@ int netport_send(struct netport *p, struct netframe **f, uint64_t *wait_ns)
     }
     pthread_mutex_lock(&p->sw->lock);
     rc = send_locked(p, *f, wait_ns);
-    pthread_mutex_unlock(&p->sw->lock);
+    netswitch_unlock(p->sw);
     if (rc == 0)
         *f = NULL;
     return rc;
@@ -359,7 +386,7 @@ struct netframe *netport_take(struct netport *p, uint64_t *wait_ns)
     while (!p->lowered) {
         pthread_mutex_lock(&p->sw->lock);
         f = take_locked(p, wait_ns);
-        pthread_mutex_unlock(&p->sw->lock);
+        netswitch_unlock(p->sw);
         if (!f)
             return NULL;
         if (p->capturing)

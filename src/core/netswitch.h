@@ -14,7 +14,7 @@
  *
  * Threads: ports come and go on main. One thread at a time sends, one takes (a NIC's loop).
  * Link settings and figures: any thread. Locks: a device's io_lock > the switch's lock > a virtio
- * device's `lock`. The user's functions are called with the switch's lock held.
+ * device's `lock`. The user's functions are called with the switch's lock held, or just after.
  */
 #ifndef RUCHE_CORE_NETSWITCH_H
 #define RUCHE_CORE_NETSWITCH_H

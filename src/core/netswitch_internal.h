@@ -52,6 +52,7 @@ struct netport {
     /* sw->lock */
     struct netport_user user;
     bool attached, rx_told;
+    _Atomic unsigned calls; /* who counts here calls `user` without the lock; netport_detach waits for 0 */
     struct mac_entry own, learnt[NETPORT_MACS];
     struct queue *queue[NETSWITCH_PORTS_MAX]; /* by sender; made at its first frame */
     struct queue *active, **active_last;
@@ -82,6 +83,9 @@ struct netswitch {
     pthread_mutex_t lock;
     struct netport *port[NETSWITCH_PORTS_MAX];
     struct mac_entry *hash[NET_HASH_BUCKETS];
+    /* Who is woken when the lock is free: before, it would run at once, only to wait for that. NULL: nobody */
+    struct netport *woken;
+    void (*wake)(void *opaque);
     unsigned nports; /* highest index in use + 1 */
 };
 
@@ -103,5 +107,6 @@ struct netport *netmac_lookup(struct netswitch *s, const uint8_t mac[6], uint64_
 
 /* netswitch.c; lock held. */
 void netport_clear_locked(struct netport *p);
+void netswitch_unlock(struct netswitch *s); /* after anything that may wake somebody */
 
 #endif
