@@ -51,7 +51,7 @@ struct bus_region {
 struct bus_doorbell {
     uint64_t addr;
     int eventfd;
-    /* Tried first, on the vCPU's thread, no lock held: true if there is no need to signal. May be NULL. */
+    /* Tried first, on the vCPU's thread, no lock of ours held: true if there is no need to signal. May be NULL. */
     bool (*at_once)(void *opaque);
     void *opaque;
     bool shown;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -30,7 +31,8 @@ _Static_assert(sizeof(struct record_header) == 16, "likewise");
 
 struct netpcap {
     pthread_mutex_t lock;
-    int fd; /* -1: the limit is reached or the disk full */
+    int fd; /* -1: not open yet */
+    bool over; /* the limit is reached or the disk full */
     uint64_t bytes, max_bytes;
 };
 
@@ -78,16 +80,13 @@ bool netpcap_write(struct netpcap *c, const struct netframe *f)
                               .caplen = f->len, .len = f->len};
     const struct iovec v[2] = {{&h, sizeof h}, {(void *)(uintptr_t)f->data, f->len}};
     const uint64_t all = sizeof h + f->len;
-    bool goes_on;
+    bool over;
 
     pthread_mutex_lock(&c->lock);
-    if (c->fd >= 0 && c->bytes + all <= c->max_bytes && writev(c->fd, v, 2) == (ssize_t)all) {
+    c->over = c->over || c->bytes + all > c->max_bytes || writev(c->fd, v, 2) != (ssize_t)all;
+    over = c->over;
+    if (!over)
         c->bytes += all;
-    } else if (c->fd >= 0) {
-        close(c->fd);
-        c->fd = -1;
-    }
-    goes_on = c->fd >= 0;
     pthread_mutex_unlock(&c->lock);
-    return goes_on;
+    return !over;
 }

@@ -187,6 +187,7 @@ static void filter_done(scmp_filter_ctx f, int rc)
 
 void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsigned n)
 {
+    static const int at_once[] = {SCMP_SYS(preadv2), SCMP_SYS(writev)}; /* virtio_at_once: disks, captures */
     const bool soft = strcmp(engine, "soft") == 0;
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int rc = f ? allow_common(f) : -ENOMEM;
@@ -197,8 +198,8 @@ void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsig
                               SCMP_A1(SCMP_CMP_EQ, io[i].request));
     if (rc == 0) /* each KVM_RUN passes the filter: look at ioctl first */
         rc = seccomp_syscall_priority(f, SCMP_SYS(ioctl), 255);
-    if (rc == 0 && soft) /* a disk's short reads: see virtio_at_once */
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(preadv2), 0);
+    if (rc == 0 && soft)
+        rc = allow_list(f, at_once, sizeof at_once / sizeof at_once[0]);
     if (rc == 0 && (SANITIZED || soft))
         rc = allow_memory(f);
     filter_done(f, rc);

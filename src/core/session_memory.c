@@ -35,8 +35,10 @@ void session_memory(struct session *s, struct session_memory *m)
 
     *m = (struct session_memory){0};
     for (struct guest *g = s->guests; g && st; g = g->next) {
-        vm_stats(g->vm, st, MAX_AGE_NS);
-        session_memory_add(m, g, st->memory_resident_bytes);
+        if (guest_is_up(g)) {
+            vm_stats(g->vm, st, MAX_AGE_NS);
+            session_memory_add(m, g, st->memory_resident_bytes);
+        }
     }
     free(st);
     session_memory_end(m);

@@ -54,7 +54,9 @@ static ssize_t call(struct iov *it, int n, int fd, uint64_t off, bool write)
 {
     if (off == STREAM)
         return write ? writev(fd, it->v, n) : readv(fd, it->v, n);
-    return write ? pwritev(fd, it->v, n, (off_t)off) : preadv2(fd, it->v, n, (off_t)off, it->at_once ? RWF_NOWAIT : 0);
+    if (it->at_once)
+        return preadv2(fd, it->v, n, (off_t)off, RWF_NOWAIT);
+    return write ? pwritev(fd, it->v, n, (off_t)off) : preadv(fd, it->v, n, (off_t)off);
 }
 
 /* One system call for at most `len` bytes; the entry that sticks out is shortened meanwhile. */

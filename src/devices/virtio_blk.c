@@ -418,13 +418,16 @@ static bool read_at_once(struct virtio_blk *b)
     struct virtio_blk_outhdr h;
     struct iov data;
 
-    if (c->in_bytes == 0 || c->in_bytes > AT_ONCE_BYTES || virtq_copy_from(c, 0, &h, sizeof h) < sizeof h ||
+    if (c->in_bytes == 0 || c->in_bytes - 1u > AT_ONCE_BYTES || virtq_copy_from(c, 0, &h, sizeof h) < sizeof h ||
         le32toh(h.type) != VIRTIO_BLK_T_IN)
         return false;
     begin(b);
     data = request_data(b, false);
     data.at_once = true;
-    return do_transfer(b, le64toh(h.sector), &data, false) == 0;
+    if (do_transfer(b, le64toh(h.sector), &data, false) == 0)
+        return true;
+    virtq_wrote(&b->vdev.queue[0].vq, c, c->in_bytes); /* a part has been read, perhaps */
+    return false;
 }
 
 static bool blk_queue_at_once(struct virtio_dev *d, unsigned qi)

@@ -2,6 +2,8 @@
  *
  * virtio_net: see virtio_net.h. A frame that cannot be handed on now (no buffer of the guest, no
  * room in the switch, a limit of the link) is kept, one in each direction, and tried again first.
+ *
+ * A short frame alone is sent by the vCPU that asks for it (where its notification comes to us: see virtio_blk.c).
  */
 #include "devices/virtio_net.h"
 
@@ -23,6 +25,7 @@ enum {
     HDR = sizeof(struct virtio_net_hdr_v1),
     CONFIG_BYTES = 8, /* mac, status */
     FLUSH_FRAMES = 32,
+    AT_ONCE_BYTES = 2048, /* of a frame that a vCPU sends itself */
 };
 
 _Static_assert(HDR == 12, "as in virtio 1.2 section 5.1.6");
@@ -216,6 +219,23 @@ static unsigned net_queue_notify(struct virtio_dev *d, unsigned qi, unsigned bud
     return qi == NET_RX ? receive(n, q, budget) : transmit(n, q, budget);
 }
 
+static bool net_queue_at_once(struct virtio_dev *d, unsigned qi)
+{
+    struct virtio_net *n = (struct virtio_net *)d;
+    struct virtq *q = &d->queue[qi].vq;
+
+    if (qi != NET_TX || n->tx_frame || !virtq_pop(q, &n->chain))
+        return false;
+    if (n->chain.out_bytes > AT_ONCE_BYTES) {
+        virtq_unpop(q, 1);
+        return false;
+    }
+    n->tx_frame = read_frame(n);
+    virtq_push(q, n->chain.head, 0);
+    virtq_flush(q);
+    return flush_tx(n);
+}
+
 /* ---- configuration ---- */
 
 static void net_config_get(struct virtio_dev *d, void *config)
@@ -275,6 +295,7 @@ static const struct virtio_ops net_ops = {
     .features_legal = net_features_legal,
     .queue_ready = net_queue_ready,
     .queue_notify = net_queue_notify,
+    .queue_at_once = net_queue_at_once,
     .reset = net_reset,
 };
 

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PORT = 5001, CHUNK = 128 << 10, PINGS = 500, WARM_UP = 20 };
+enum { PORT = 5001, CHUNK = 128 << 10, PINGS = 4000, WARM_UP = 20 };
 
 static char chunk[CHUNK];
 

@@ -65,16 +65,24 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-/* The host has nothing in memory: what must not wait for its disk fails. */
-static bool host_cold;
+/* So many bytes more the host has in memory; of others, what must not wait for its disk fails. Whatever file system
+ * /tmp is, and used by one thread only: the one that notifies. */
+static size_t host_has;
 
 ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
-    if (host_cold && flags & RWF_NOWAIT) {
+    struct iovec part = *v;
+
+    assert_int_equal(flags, RWF_NOWAIT);
+    if (host_has == 0) {
         errno = EAGAIN;
         return -1;
     }
-    return syscall(SYS_preadv2, fd, v, n, off, 0, flags);
+    if (host_has >= part.iov_len)
+        return syscall(SYS_preadv, fd, v, n, off, 0);
+    part.iov_len = host_has;
+    host_has = 0;
+    return syscall(SYS_preadv, fd, &part, 1, off, 0);
 }
 
 struct machine {
@@ -96,7 +104,7 @@ static void machine_init(struct machine *m, enum disk_mode mode, bool thread)
     memset(m, 0, sizeof *m);
     host_write_error = host_sync_error = 0;
     host_room = 0;
-    host_cold = false;
+    host_has = SIZE_MAX;
     strcpy(m->path, "/tmp/ruche-blk-XXXXXX");
     fd = mkstemp(m->path);
     assert_true(fd >= 0);
@@ -511,12 +519,42 @@ static void blk_one_short_read_of_what_the_host_has_in_memory_is_done_at_once(vo
     assert_int_equal(*(uint32_t *)(data(m) + 3584), 14);
     assert_int_equal(stats(m).rd_reqs, 1);
     assert_int_equal(stats(m).latency[DISK_READ].count, 1);
-    host_cold = true;
-    add_request(m, VIRTIO_BLK_T_IN, 9, 4096);
-    notified(m, 0, 1);
-    assert_int_equal(*(uint32_t *)data(m), 9);
-    assert_int_equal(stats(m).rd_reqs, 2);
-    assert_int_equal(stats(m).latency[DISK_READ].count, 2);
+    for (size_t has = 0; has <= 4096; has += 4096) { /* nothing, and half of it */
+        struct dirty d = {{0}};
+
+        host_has = has;
+        gmem_set_dirty_hook(m->r.mem, note_dirty, &d);
+        add_request(m, VIRTIO_BLK_T_IN, 9, 8192);
+        drv_kick(&m->d, 0);
+        assert_int_equal(d.page[DATA >> 12], 1); /* at least one of them may have changed */
+        notified(m, 0, 1);
+        assert_int_equal(*(uint32_t *)data(m), 9);
+        assert_int_equal(*(uint32_t *)(data(m) + 4096), 17);
+    }
+    gmem_set_dirty_hook(m->r.mem, NULL, NULL);
+    assert_int_equal(stats(m).rd_reqs, 3);
+    assert_int_equal(stats(m).latency[DISK_READ].count, 3);
+}
+
+/* The guest is told that it has to notify again, with event indices and without. */
+static void blk_after_a_read_at_once_the_next_is_notified(void **state)
+{
+    struct machine *m = *state;
+
+    for (unsigned how = 0; how < 2; how++) {
+        start(m, how ? F_BASE | 1ull << VIRTIO_BLK_F_FLUSH : F_ALL);
+        for (unsigned i = 0; i < 3; i++) {
+            uint16_t old = m->d.q[0].avail_idx;
+
+            add_request(m, VIRTIO_BLK_T_IN, i, 512);
+            assert_true(drv_wants_kick(&m->d, 0, old));
+            if (i == 1)
+                host_has = 0; /* by the disk's thread, in between */
+            notified(m, i != 1, 1);
+            host_has = SIZE_MAX;
+        }
+        virtio_reset(virtio_blk_dev(m->blk));
+    }
 }
 
 static void blk_what_may_take_long_is_the_disks_own_thread(void **state)
@@ -525,7 +563,9 @@ static void blk_what_may_take_long_is_the_disks_own_thread(void **state)
 
     start(m, F_ALL);
     vclock_step(m->r.clock, NS_PER_MS);
-    add_request(m, VIRTIO_BLK_T_IN, 0, 256 << 10);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 128 << 10);
+    notified(m, 1, 1);
+    add_request(m, VIRTIO_BLK_T_IN, 0, (128 << 10) + 512);
     notified(m, 0, 1);
     add_request(m, VIRTIO_BLK_T_OUT, 0, 512);
     notified(m, 0, 1);
@@ -749,9 +789,9 @@ static bool wait_used(struct machine *m, uint32_t *id, uint32_t *len)
     return true;
 }
 
-static void blk_thread_serves_without_the_guests_loop(void **state)
+/* Each request by the disk's thread, or each second one: the other is done by who notifies. */
+static void serves(struct machine *m, bool in_turn)
 {
-    struct machine *m = *state;
     const struct drv_buf b[] = {{.gpa = HDR, .len = 16}, {.gpa = DATA, .len = 512, .write = true},
                                 {.gpa = STATUS, .len = 1, .write = true}};
     uint32_t id, len;
@@ -760,6 +800,7 @@ static void blk_thread_serves_without_the_guests_loop(void **state)
     for (unsigned i = 0; i < 2000; i++) {
         uint16_t old = m->d.q[0].avail_idx;
 
+        host_has = in_turn && i & 1 ? SIZE_MAX : 0;
         header(m, VIRTIO_BLK_T_IN, i % 1000);
         drv_add(&m->d, 0, b, 3);
         if (drv_wants_kick(&m->d, 0, old))
@@ -767,6 +808,16 @@ static void blk_thread_serves_without_the_guests_loop(void **state)
         assert_true(wait_used(m, &id, &len)); /* a lost notification would hang here */
         assert_int_equal(*(uint32_t *)data(m), i % 1000);
     }
+}
+
+static void blk_thread_serves_without_the_guests_loop(void **state)
+{
+    serves(*state, false);
+}
+
+static void blk_thread_and_who_notifies_serve_in_turn(void **state)
+{
+    serves(*state, true);
 }
 
 static void blk_paused_disk_waits_and_resumed_disk_continues(void **state)
@@ -927,6 +978,7 @@ int main(void)
         T(blk_request_without_header_or_status_breaks_the_device),
         T(blk_a_batch_takes_one_interrupt),
         T(blk_one_short_read_of_what_the_host_has_in_memory_is_done_at_once),
+        T(blk_after_a_read_at_once_the_next_is_notified),
         T(blk_what_may_take_long_is_the_disks_own_thread),
         T(blk_write_without_room_waits_and_is_done_when_there_is),
         T(blk_requests_behind_one_without_room_keep_their_order),
@@ -938,6 +990,7 @@ int main(void)
         T(blk_latency_counts_what_a_limit_held),
         T(blk_idle_disk_saves_up_a_burst_of_50_ms_only),
         THREAD(blk_thread_serves_without_the_guests_loop),
+        THREAD(blk_thread_and_who_notifies_serve_in_turn),
         THREAD(blk_paused_disk_waits_and_resumed_disk_continues),
         THREAD(blk_reset_storm_leaves_no_io_in_flight),
         THREAD(blk_survives_a_guest_that_rewrites_everything_meanwhile),

@@ -136,6 +136,46 @@ static void a_frame_goes_from_guest_to_guest(void **state)
     assert_false(drv_used(&p->s[1].d, RX, &id, &len));
 }
 
+/* How many of `n` frames of `len` bytes the guest has back when it has notified: no loop has run. */
+static unsigned sent_at_once(struct side *s, unsigned n, uint32_t len)
+{
+    const struct drv_buf b[2] = {{.gpa = RIG_DATA_GPA, .len = HDR}, {.gpa = RIG_DATA_GPA + 0x1000, .len = len}};
+    unsigned done = 0;
+    uint32_t id, used;
+
+    memset(gmem_ptr(s->r.mem, RIG_DATA_GPA, HDR), 0, HDR);
+    memcpy(gmem_ptr(s->r.mem, RIG_DATA_GPA + 0x1000, 14), (uint8_t[]){2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5}, 14);
+    for (unsigned i = 0; i < n; i++)
+        drv_add(&s->d, TX, b, 2);
+    drv_kick(&s->d, TX);
+    while (drv_used(&s->d, TX, &id, &used))
+        done++;
+    rig_step(&s->r);
+    for (unsigned i = done; i < n; i++)
+        assert_true(drv_used(&s->d, TX, &id, &used));
+    return done;
+}
+
+static void a_short_frame_alone_is_sent_by_the_vcpu_itself(void **state)
+{
+    struct pair *p = *state;
+    struct net_stats st;
+    uint32_t id, len;
+
+    start_both(p, BASIC | MERGE);
+    add_rx(&p->s[1], 0, 8, 4096);
+    assert_int_equal(sent_at_once(&p->s[0], 1, 1000), 1);
+    assert_int_equal(sent_at_once(&p->s[0], 2, 1000), 0);
+    assert_int_equal(sent_at_once(&p->s[0], 1, 3000), 0);
+    rig_step(&p->s[1].r);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(drv_used(&p->s[1].d, RX, &id, &len));
+        assert_int_equal(len, HDR + (i == 3 ? 3000 : 1000));
+    }
+    netport_stats(p->s[0].port, &st);
+    assert_int_equal(st.tx_pkts, 4);
+}
+
 static void frames_wait_until_the_guest_has_buffers(void **state)
 {
     const struct virtio_net_hdr_v1 h = {0};
@@ -287,6 +327,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(a_frame_goes_from_guest_to_guest),
+        T(a_short_frame_alone_is_sent_by_the_vcpu_itself),
         T(frames_wait_until_the_guest_has_buffers),
         T(a_long_segment_is_spread_over_merged_buffers),
         T(nonsense_headers_lose_the_frame_only),

@@ -12,6 +12,14 @@ static inline unsigned jc_slot(uint64_t lin)
     return (unsigned)(lin ^ lin >> 12) & (JC_SLOTS - 1);
 }
 
+/* Does the fetch TLB say that the code page `lin` is at `host`? False: it may be there all the same. */
+static inline bool fetches_from(const struct scpu *c, uint64_t lin, const uint8_t *host)
+{
+    const struct tlbe *e = &c->tlb->x[(lin >> 12) & (TLB_SLOTS - 1)];
+
+    return e->tag == lin && e->host == host;
+}
+
 /* What an empty slot of scpu.jc points to: matches no address. */
 extern const struct block block_none;
 

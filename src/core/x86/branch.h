@@ -26,9 +26,7 @@ static inline const struct block *linked(const struct uop *u)
 /* Is the block's page still fetched from where the block was decoded? */
 static inline bool still_mapped(const struct scpu *c, const struct block *b)
 {
-    const struct tlbe *e = &c->tlb->x[(b->lin0 >> 12) & (TLB_SLOTS - 1)];
-
-    return likely(e->tag == (b->lin0 & ~0xfffull) && e->host == b->hpage);
+    return likely(fetches_from(c, b->lin0 & ~0xfffull, b->hpage));
 }
 
 /* Target of a relative branch; u->aux: operand size, 0 for a fall-through. */

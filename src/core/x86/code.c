@@ -298,7 +298,7 @@ static struct block *build_in_page(struct scpu *c, uint64_t lin, uint64_t mode, 
 }
 
 static struct block *build_span(struct scpu *c, uint64_t lin, uint64_t mode, uint8_t *hpage, uint64_t pa,
-                                uint8_t *hpage2, uint64_t pa2)
+                                uint64_t lin2, uint8_t *hpage2, uint64_t pa2)
 {
     struct svm *vm = c->vm;
     unsigned off = pa & 0xfff, avail = 4096 - off;
@@ -313,6 +313,8 @@ static struct block *build_span(struct scpu *c, uint64_t lin, uint64_t mode, uin
     b = new_block(vm, lin, mode, hpage, pa);
     b->flags = BLOCK_SPAN;
     b->pa2 = pa2;
+    b->lin2 = lin2;
+    b->hpage2 = hpage2;
     if (!decode_into(c, b, code, avail, code2))
         return NULL; /* cannot be: 16 more bytes complete or refuse any instruction */
     trim_locked(vm, pa2, old2, 1);
@@ -358,7 +360,7 @@ struct block *code_build(struct scpu *c, uint64_t lin, uint64_t mode, uint8_t *h
     if (!hpage2)
         return NULL;
     pthread_mutex_lock(&vm->code_lock);
-    b = build_span(c, lin, mode, hpage, pa, hpage2, pa2);
+    b = build_span(c, lin, mode, hpage, pa, lin2, hpage2, pa2);
     pthread_mutex_unlock(&vm->code_lock);
     return b;
 }
@@ -366,11 +368,11 @@ struct block *code_build(struct scpu *c, uint64_t lin, uint64_t mode, uint8_t *h
 /* The second page of a SPAN block may have been remapped. */
 bool code_span_valid(struct scpu *c, struct block *b)
 {
-    uint64_t lin2 = (b->lin0 | 0xfff) + 1, pa2;
+    uint64_t pa2;
 
-    if ((b->mode & MODE_CSIZE) != MODE_CS64)
-        lin2 = (uint32_t)lin2;
-    if (!mmu_fetch_page(c, lin2, &pa2))
+    if (fetches_from(c, b->lin2, b->hpage2))
+        return true;
+    if (!mmu_fetch_page(c, b->lin2, &pa2))
         return false;
     if (pa2 == b->pa2)
         return true;

@@ -230,6 +230,18 @@ static HANDLER(jcxz)
 }
 uop_fn *const h_loop[4] = {loopne, loope, loop_, jcxz};
 
+/* ---- an instruction on two pages ---- */
+
+HANDLER(h_span)
+{
+    const struct block *b = uop_block(u);
+
+    if (likely(fetches_from(c, b->lin2, b->hpage2)))
+        NEXT;
+    c->rip = uop_rip(u);
+    LEAVE;
+}
+
 /* ---- dropped blocks ---- */
 
 /* The block that replaced this one is remembered by it, for links that still come here. */

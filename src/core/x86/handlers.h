@@ -121,6 +121,7 @@ HANDLER(h_ret64);    /* imm: bytes to release */
 HANDLER(h_ret);
 extern uop_fn *const h_loop[4]; /* LOOPNE LOOPE LOOP JCXZ; s: address size */
 HANDLER(h_dead);     /* first uop of a dropped block */
+HANDLER(h_span);     /* first uop of a SPAN block */
 
 /* h_ea.c: effective address to c->ea. */
 HANDLER(h_ea_base);   /* 64-bit: segment base (seg) + base + index + disp */

@@ -111,7 +111,7 @@ struct uop;
 struct tlb;
 struct svm;
 
-enum { JC_SLOTS = 4096, XBUF_BYTES = 512 };
+enum { JC_SLOTS = 16384, XBUF_BYTES = 512 };
 
 /* Counted by the vCPU's thread, read by anyone. */
 struct scpu_stats {

@@ -259,7 +259,7 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
         hpage = e->host;
         b = c->jc[jc_slot(lin)];
         if (__atomic_load_n(&b->lin, __ATOMIC_RELAXED) == lin && b->mode == mode && b->hpage == hpage)
-            return b;
+            return b->flags & BLOCK_SPAN && !code_span_valid(c, b) ? NULL : b;
         pa = page_pa(c->vm, hpage);
     } else {
         hpage = mmu_fetch_page(c, lin, &pa);
@@ -276,7 +276,7 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
 /* Makes shortcuts to the block that was just found. */
 static void remember(struct scpu *c, struct block *b)
 {
-    if (!(b->flags & BLOCK_SPAN) && b->hpage != c->vm->ones) {
+    if (b->hpage != c->vm->ones) {
         c->jc[jc_slot(b->lin0)] = b;
         if (c->link_from)
             block_link(c->vm, c->link_from, b);
@@ -288,15 +288,16 @@ static void remember(struct scpu *c, struct block *b)
     c->link_dead = NULL;
 }
 
+/* A SPAN block was just found to be valid; if its second page is no RAM, h_span would never let it pass. */
 static void execute(struct scpu *c, struct block *b)
 {
-#ifdef SCPU_CALL_LOOP
-    const struct uop *u = b->u;
+    const struct uop *u = b->flags & BLOCK_SPAN ? &b->u[1] : &b->u[0];
 
+#ifdef SCPU_CALL_LOOP
     while (u)
         u = __atomic_load_n(&u->f, __ATOMIC_ACQUIRE)(c, u, c->fl);
 #else
-    __atomic_load_n(&b->u[0].f, __ATOMIC_ACQUIRE)(c, b->u, c->fl); /* partner: kill_locked, block_link */
+    __atomic_load_n(&u->f, __ATOMIC_ACQUIRE)(c, u, c->fl); /* partner: kill_locked, block_link */
 #endif
 }
 

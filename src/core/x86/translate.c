@@ -281,6 +281,10 @@ unsigned translate_block(struct scpu *c, uint64_t lin, uint64_t mode, const uint
     uint8_t last_len = 0;
     unsigned max = mode & MODE_SINGLE || code2 ? 1 : BLOCK_MAX_INSNS;
 
+    if (code2) {
+        x.off = (unsigned)(lin & 0xfff);
+        xl_emit(&x, h_span, FU_NONE);
+    }
     while (!x.end && count < max && x.n < BLOCK_MAX_UOPS - 16) {
         if (pos >= avail || !decode_at(&x, pos, code, avail, code2))
             break;

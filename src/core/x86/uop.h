@@ -44,7 +44,7 @@ _Static_assert(sizeof(struct uop) == 32, "two uops per cache line");
 enum { BLOCK_MAX_UOPS = 160, BLOCK_MAX_INSNS = 64 };
 
 enum {
-    BLOCK_SPAN = 1 << 0, /* its one instruction crosses a page end: only the run loop enters it */
+    BLOCK_SPAN = 1 << 0, /* its one instruction crosses a page end; its first uop, h_span, looks whether that is still so */
 };
 
 struct block {
@@ -59,7 +59,9 @@ struct block {
     uint64_t lin0;      /* lin as it was, also when dead */
     struct block *successor; /* of a dead block: what replaced it */
     uint64_t pa2;       /* of the second page of a SPAN block */
-    uint64_t rsv2[5];
+    uint64_t lin2;      /* likewise */
+    uint8_t *hpage2;    /* likewise */
+    uint64_t rsv2[3];
     struct uop u[];
 };
 _Static_assert(sizeof(struct block) % sizeof(struct uop) == 0, "uops follow");
