@@ -90,13 +90,13 @@ bool virtio_at_once(void *queue)
 {
     struct virtio_queue *q = queue;
     struct virtio_dev *d = q->dev;
-    bool done = false;
+    unsigned waiting;
+    bool done;
 
     if (!d->ops->queue_at_once || virtio_must_stop(d) || pthread_mutex_trylock(&d->io_lock) != 0)
         return false;
-    /* several are for the loop's thread, which works on them while the guest goes on */
-    if (q->vq.live && !virtio_must_stop(d) && virtq_waiting(&q->vq) == 1)
-        done = d->ops->queue_at_once(d, q->vq.index) && !virtq_rearm(&q->vq);
+    waiting = q->vq.live && !virtio_must_stop(d) ? virtq_waiting(&q->vq) : 0;
+    done = waiting && d->ops->queue_at_once(d, q->vq.index, waiting) && !virtq_rearm(&q->vq);
     pthread_mutex_unlock(&d->io_lock);
     return done;
 }

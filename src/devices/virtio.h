@@ -68,9 +68,10 @@ struct virtio_ops {
      * Looks at virtio_must_stop between two chains. io_lock held, on the loop's thread. */
     unsigned (*queue_notify)(struct virtio_dev *d, unsigned qi, unsigned budget);
 
-    /* Does what the only chain in queue `qi` asks for, if that can be done soon and without waiting for anything:
-     * false if not, with the chain put back. NULL: never. io_lock held, on a vCPU's thread. */
-    bool (*queue_at_once)(struct virtio_dev *d, unsigned qi);
+    /* Does what the `waiting` chains in queue `qi` ask for, if that can be done soon and without waiting for anything:
+     * false if not, with those that are left put back. Many are for the loop's thread, which works on them while the
+     * guest goes on. NULL: never. io_lock held, on a vCPU's thread. */
+    bool (*queue_at_once)(struct virtio_dev *d, unsigned qi, unsigned waiting);
 
     /* Forget requests and negotiated state; the queues are dead. NULL: nothing. io_lock held. */
     void (*reset)(struct virtio_dev *d);

@@ -5,9 +5,9 @@
  * most: when the queue runs empty, after SHOW_BYTES of data or SHOW_NS, and before anything
  * that is known to take the host long.
  *
- * Requests are the disk's own thread's, which may wait for the host. But one short read of what the
- * host has in memory is done by the vCPU that asks (where its notification comes to us: not under
- * KVM): to wake two threads one after the other costs several times what the read does.
+ * Requests are the disk's own thread's, which may wait for the host. But a few reads of what the
+ * host has in memory are done by the vCPU that asks (where its notification comes to us: not under
+ * KVM): to wake two threads one after the other costs as much as to read some hundred KiB.
  */
 #include "devices/virtio_blk.h"
 
@@ -34,7 +34,7 @@ enum {
     DISCARD_SECTORS_MAX = 1 << 22, /* 2 GiB */
     ZERO_SECTORS_MAX = 1 << 16,    /* 32 MiB: may have to be written */
     SHOW_BYTES = 512 << 10,
-    AT_ONCE_BYTES = 128 << 10,     /* the largest read that a vCPU does itself */
+    AT_ONCE_REQUESTS = 4, AT_ONCE_BYTES = 1 << 20, /* the most that a vCPU reads itself */
     SHOW_NS = 100 * 1000,
     BURST_NS = 50 * 1000 * 1000, /* what an idle disk may save up of its limit */
     STACK_BYTES = 256 << 10,
@@ -412,15 +412,16 @@ static unsigned blk_queue_notify(struct virtio_dev *d, unsigned qi, unsigned bud
 }
 
 /* What fails comes again, to the disk's thread, which tells the guest. */
-static bool read_at_once(struct virtio_blk *b)
+static bool read_at_once(struct virtio_blk *b, size_t *room)
 {
     const struct virtq_chain *c = &b->chain;
     struct virtio_blk_outhdr h;
     struct iov data;
 
-    if (c->in_bytes == 0 || c->in_bytes - 1u > AT_ONCE_BYTES || virtq_copy_from(c, 0, &h, sizeof h) < sizeof h ||
+    if (c->in_bytes == 0 || c->in_bytes - 1u > *room || virtq_copy_from(c, 0, &h, sizeof h) < sizeof h ||
         le32toh(h.type) != VIRTIO_BLK_T_IN)
         return false;
+    *room -= c->in_bytes - 1u;
     begin(b);
     data = request_data(b, false);
     data.at_once = true;
@@ -430,20 +431,23 @@ static bool read_at_once(struct virtio_blk *b)
     return false;
 }
 
-static bool blk_queue_at_once(struct virtio_dev *d, unsigned qi)
+static bool blk_queue_at_once(struct virtio_dev *d, unsigned qi, unsigned waiting)
 {
     struct virtio_blk *b = (struct virtio_blk *)d;
     struct virtq *q = &d->queue[qi].vq;
+    size_t room = AT_ONCE_BYTES;
 
-    if (b->stalled || b->limited || b->held_since_ns || !virtq_pop(q, &b->chain))
+    if (waiting > AT_ONCE_REQUESTS || b->stalled || b->limited || b->held_since_ns)
         return false;
-    if (!read_at_once(b)) {
-        virtq_unpop(q, 1);
-        return false;
+    for (; waiting && virtq_pop(q, &b->chain); waiting--) {
+        if (!read_at_once(b, &room)) {
+            virtq_unpop(q, 1);
+            break;
+        }
+        answer(b, q, VIRTIO_BLK_S_OK);
     }
-    answer(b, q, VIRTIO_BLK_S_OK);
     show(b);
-    return true;
+    return !waiting;
 }
 
 /* ---- configuration ---- */

@@ -219,12 +219,12 @@ static unsigned net_queue_notify(struct virtio_dev *d, unsigned qi, unsigned bud
     return qi == NET_RX ? receive(n, q, budget) : transmit(n, q, budget);
 }
 
-static bool net_queue_at_once(struct virtio_dev *d, unsigned qi)
+static bool net_queue_at_once(struct virtio_dev *d, unsigned qi, unsigned waiting)
 {
     struct virtio_net *n = (struct virtio_net *)d;
     struct virtq *q = &d->queue[qi].vq;
 
-    if (qi != NET_TX || n->tx_frame || !virtq_pop(q, &n->chain))
+    if (qi != NET_TX || waiting != 1 || n->tx_frame || !virtq_pop(q, &n->chain))
         return false;
     if (n->chain.out_bytes > AT_ONCE_BYTES) {
         virtq_unpop(q, 1);

@@ -506,7 +506,7 @@ static void notified(struct machine *m, unsigned at_once, unsigned in_all)
     assert_int_equal(done, in_all);
 }
 
-static void blk_one_short_read_of_what_the_host_has_in_memory_is_done_at_once(void **state)
+static void blk_a_read_of_what_the_host_has_in_memory_is_done_at_once(void **state)
 {
     struct machine *m = *state;
 
@@ -563,15 +563,18 @@ static void blk_what_may_take_long_is_the_disks_own_thread(void **state)
 
     start(m, F_ALL);
     vclock_step(m->r.clock, NS_PER_MS);
-    add_request(m, VIRTIO_BLK_T_IN, 0, 128 << 10);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 1 << 20);
     notified(m, 1, 1);
-    add_request(m, VIRTIO_BLK_T_IN, 0, (128 << 10) + 512);
-    notified(m, 0, 1);
+    add_request(m, VIRTIO_BLK_T_IN, 0, (1 << 20) - 512);
+    add_request(m, VIRTIO_BLK_T_IN, 0, 1024);
+    notified(m, 1, 2);
     add_request(m, VIRTIO_BLK_T_OUT, 0, 512);
     notified(m, 0, 1);
-    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
-    add_request(m, VIRTIO_BLK_T_IN, 0, 512);
-    notified(m, 0, 2);
+    for (unsigned n = 4; n <= 5; n++) {
+        for (unsigned i = 0; i < n; i++)
+            add_request(m, VIRTIO_BLK_T_IN, 0, 512);
+        notified(m, n == 4 ? 4 : 0, n);
+    }
     add_request(m, VIRTIO_BLK_T_IN, DISK_BYTES / 512, 512); /* it tells what is wrong */
     notified(m, 0, 1);
     assert_int_equal(status(m), VIRTIO_BLK_S_IOERR);
@@ -977,7 +980,7 @@ int main(void)
         T(blk_write_back_switch_is_a_register_when_negotiated),
         T(blk_request_without_header_or_status_breaks_the_device),
         T(blk_a_batch_takes_one_interrupt),
-        T(blk_one_short_read_of_what_the_host_has_in_memory_is_done_at_once),
+        T(blk_a_read_of_what_the_host_has_in_memory_is_done_at_once),
         T(blk_after_a_read_at_once_the_next_is_notified),
         T(blk_what_may_take_long_is_the_disks_own_thread),
         T(blk_write_without_room_waits_and_is_done_when_there_is),
