@@ -139,6 +139,11 @@ bool netport_up(const struct netport *p)
     return p->up;
 }
 
+bool netport_capturing(const struct netport *p)
+{
+    return p->capturing;
+}
+
 uint32_t netport_ip(const struct netport *p)
 {
     return p->ip;

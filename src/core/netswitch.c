@@ -107,7 +107,7 @@ void netswitch_unlock(struct netswitch *s)
 
 static void wake_rx(struct netport *p)
 {
-    if (p->attached && !p->rx_told) {
+    if (p->attached && (!p->rx_told || p->calls)) { /* who is about to tell it may be late */
         p->rx_told = true;
         wake(p, p->user.wake_rx);
     }

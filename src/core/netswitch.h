@@ -94,6 +94,7 @@ void netport_stats(struct netport *p, struct net_stats *out);
 
 /* Copies every frame of the link into `path` until stopped (path NULL) or `max_bytes`. */
 int netport_capture(struct netport *p, const char *path, uint64_t max_bytes, struct err *e);
+bool netport_capturing(const struct netport *p);
 bool netport_capture_over(struct netport *p); /* it has ended by itself since this was asked */
 
 #endif

@@ -187,7 +187,7 @@ static void filter_done(scmp_filter_ctx f, int rc)
 
 void sandbox_vcpu_thread(const char *engine, const struct accel_ioctl *io, unsigned n)
 {
-    static const int at_once[] = {SCMP_SYS(preadv2), SCMP_SYS(writev)}; /* virtio_at_once: disks, captures */
+    static const int at_once[] = {SCMP_SYS(preadv2), SCMP_SYS(writev)}; /* virtio_at_once: disks, a capture that has just begun */
     const bool soft = strcmp(engine, "soft") == 0;
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int rc = f ? allow_common(f) : -ENOMEM;

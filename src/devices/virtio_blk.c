@@ -439,7 +439,7 @@ static bool blk_queue_at_once(struct virtio_dev *d, unsigned qi, unsigned waitin
 
     if (waiting > AT_ONCE_REQUESTS || b->stalled || b->limited || b->held_since_ns)
         return false;
-    for (; waiting && virtq_pop(q, &b->chain); waiting--) {
+    for (; waiting && !virtio_must_stop(d) && virtq_pop(q, &b->chain); waiting--) {
         if (!read_at_once(b, &room)) {
             virtq_unpop(q, 1);
             break;

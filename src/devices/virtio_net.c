@@ -224,7 +224,8 @@ static bool net_queue_at_once(struct virtio_dev *d, unsigned qi, unsigned waitin
     struct virtio_net *n = (struct virtio_net *)d;
     struct virtq *q = &d->queue[qi].vq;
 
-    if (qi != NET_TX || waiting != 1 || n->tx_frame || !virtq_pop(q, &n->chain))
+    if (qi != NET_TX || waiting != 1 || n->tx_frame || (n->link && netport_capturing(n->link)) /* the file may be slow */ ||
+        !virtq_pop(q, &n->chain))
         return false;
     if (n->chain.out_bytes > AT_ONCE_BYTES) {
         virtq_unpop(q, 1);

@@ -108,7 +108,10 @@ static uint64_t line_mask(unsigned first, unsigned last)
 /* Bytes of the block on the page, as offsets. */
 static void extent(const struct block *b, uint64_t page_pa, unsigned *first, unsigned *last)
 {
-    if ((b->pa & ~0xfffull) == page_pa) {
+    if (b->flags & BLOCK_SPAN && (b->pa & ~0xfffull) == b->pa2) { /* both of its pages are this one */
+        *first = 0;
+        *last = 4095;
+    } else if ((b->pa & ~0xfffull) == page_pa) {
         *first = b->pa & 0xfff;
         *last = *first + b->bytes - 1;
         if (*last > 4095)
