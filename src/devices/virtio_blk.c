@@ -34,8 +34,8 @@ enum {
     DISCARD_SECTORS_MAX = 1 << 22, /* 2 GiB */
     ZERO_SECTORS_MAX = 1 << 16,    /* 32 MiB: may have to be written */
     SHOW_BYTES = 512 << 10,
-    AT_ONCE_REQUESTS = 4, AT_ONCE_BYTES = 1 << 20, /* the most that a vCPU reads itself */
     SHOW_NS = 100 * 1000,
+    AT_ONCE_REQUESTS = 4, AT_ONCE_BYTES = 1 << 20, /* the most that a vCPU reads itself */
     BURST_NS = 50 * 1000 * 1000, /* what an idle disk may save up of its limit */
     STACK_BYTES = 256 << 10,
     CONFIG_BYTES = offsetof(struct virtio_blk_config, unused1) + 3,

@@ -99,9 +99,9 @@ void virtq_hush(struct virtq *q);
 /* Asks for a notification about the next chain; true if there is one already. */
 bool virtq_rearm(struct virtq *q);
 
-/* How many chains there are to pop. */
-unsigned virtq_waiting(struct virtq *q);
+/* True if there is at least one chain to pop; how many there are now. */
 bool virtq_has_work(struct virtq *q);
+unsigned virtq_waiting(struct virtq *q);
 
 /* Copies from the readable / to the writable part of a chain, from byte `off`; returns how many
  * bytes fitted. virtq_copy_to also tells gmem that they changed. */

@@ -795,8 +795,6 @@ static bool wait_used(struct machine *m, uint32_t *id, uint32_t *len)
 /* Each request by the disk's thread, or each second one: the other is done by who notifies. */
 static void serves(struct machine *m, bool in_turn)
 {
-    const struct drv_buf b[] = {{.gpa = HDR, .len = 16}, {.gpa = DATA, .len = 512, .write = true},
-                                {.gpa = STATUS, .len = 1, .write = true}};
     uint32_t id, len;
 
     start(m, F_ALL);
@@ -804,8 +802,7 @@ static void serves(struct machine *m, bool in_turn)
         uint16_t old = m->d.q[0].avail_idx;
 
         host_has = in_turn && i & 1 ? SIZE_MAX : 0;
-        header(m, VIRTIO_BLK_T_IN, i % 1000);
-        drv_add(&m->d, 0, b, 3);
+        add_request(m, VIRTIO_BLK_T_IN, i % 1000, 512);
         if (drv_wants_kick(&m->d, 0, old))
             drv_kick(&m->d, 0);
         assert_true(wait_used(m, &id, &len)); /* a lost notification would hang here */

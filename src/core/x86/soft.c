@@ -249,6 +249,7 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
     const struct tlbe *e = &c->tlb->x[(lin >> 12) & (TLB_SLOTS - 1)];
     uint8_t *hpage;
     struct block *b;
+    bool known = false;
 
     scpu_count(c, lookups, 1);
     if (scpu_code64(c) ? !mmu_canonical(lin) : c->rip > c->seg[X86_CS].limit) {
@@ -257,17 +258,17 @@ static struct block *find_block(struct scpu *c, uint64_t mode)
     }
     if (e->tag == (lin & ~0xfffull)) {
         hpage = e->host;
-        b = c->jc[jc_slot(lin)];
-        if (__atomic_load_n(&b->lin, __ATOMIC_RELAXED) == lin && b->mode == mode && b->hpage == hpage)
-            return b->flags & BLOCK_SPAN && !code_span_valid(c, b) ? NULL : b;
         pa = page_pa(c->vm, hpage);
+        b = c->jc[jc_slot(lin)];
+        known = __atomic_load_n(&b->lin, __ATOMIC_RELAXED) == lin && b->mode == mode && b->hpage == hpage;
     } else {
         hpage = mmu_fetch_page(c, lin, &pa);
         if (!hpage)
             return NULL;
     }
     pa |= lin & 0xfff;
-    b = code_find(c->vm, lin, mode, pa);
+    if (!known)
+        b = code_find(c->vm, lin, mode, pa);
     if (b && b->flags & BLOCK_SPAN && !code_span_valid(c, b))
         return NULL;
     return b ? b : code_build(c, lin, mode, hpage, pa);
