@@ -13,6 +13,7 @@
 #include "core/ctl.h"
 #include "core/doctor.h"
 #include "core/fence.h"
+#include "core/held.h"
 #include "core/images.h"
 #include "core/lab_words.h"
 #include "core/log.h"
@@ -25,12 +26,14 @@
 #include "core/slice.h"
 #include "core/text.h"
 #include "core/units.h"
+#include "devices/blkfile.h"
 #include "ui/line_mode.h"
 #include "ui/screen.h"
 #include "ui/term.h"
 #include "ui/ui.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -131,6 +134,32 @@ static struct lab *run_lab(struct app *a, const struct lab_host *host, struct er
         snprintf(lab->name, sizeof lab->name, "%s", a->guest);
     free(kernel);
     return lab;
+}
+
+/* A disk that only privilege can make is made now; what goes wrong is told at the guest's start. */
+static void make_disk(const struct disk_config *d)
+{
+    const char *made = d->mode == DISK_OVERLAY ? d->overlay_path : d->mode == DISK_RAW && d->size_bytes ? d->path : NULL;
+    struct err e;
+
+    if (!made || !held_only_makes(made) || !sandbox_any_file(true))
+        return;
+    blkfile_free(blkfile_open(d, &e));
+    sandbox_any_file(false);
+    held_add(made, O_RDWR);
+}
+
+/* While the privileges are there: what guests need each time they start, and no check has opened. */
+static void hold_files(const struct lab *lab)
+{
+    for (unsigned i = 0; i < lab->nguests; i++) {
+        const struct vm_config *c = &lab->guests[i].c;
+
+        held_add(c->kernel, O_RDONLY);
+        held_add(c->initrd, O_RDONLY);
+        for (unsigned k = 0; k < c->ndisks; k++)
+            make_disk(&c->disks[k]);
+    }
 }
 
 /* The lab asked for, after saying what is wrong with it. *status is set if it is refused. */
@@ -362,6 +391,7 @@ static int make_session(struct app *a, struct err *e)
     lab = open_lab(a, &status);
     if (!lab)
         return status;
+    hold_files(lab);
     close_fence(a, lab);
     status = nettap_open_lab(lab, e);
     if (sandbox_no_capabilities(&dropped) < 0)

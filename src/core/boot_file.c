@@ -6,6 +6,7 @@
 #include "core/boot_priv.h"
 
 #include "core/fence.h"
+#include "core/held.h"
 #include "core/mem.h"
 
 #include <errno.h>
@@ -57,7 +58,7 @@ int boot_file_open(struct boot_file *f, const char *what, const char *path, stru
     f->path = strdup(path);
     if (!f->path)
         return err_set(e, ENOMEM, "out of memory");
-    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    f->fd = held_open(path, O_RDONLY);
     if (f->fd < 0)
         return explain_open(what, path, errno, e);
     if (fstat(f->fd, &st) < 0)

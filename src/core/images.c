@@ -4,10 +4,12 @@
  */
 #include "core/images.h"
 
+#include "core/held.h"
 #include "core/suggest.h"
 #include "core/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -62,6 +64,12 @@ static bool is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* With the privileges in effect; errno tells why not. */
+static bool readable(const char *path)
+{
+    return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+}
+
 char *images_dir(void)
 {
     static const char *const below[] = {"build/guests", "../share/ruche"};
@@ -92,9 +100,9 @@ static char *image_locate(const char *dir, const char *file)
 
     if (asprintf(&path, "%s/%s", dir, file) < 0)
         return NULL;
-    if (!slash || access(path, R_OK) == 0 || asprintf(&flat, "%s/%s", dir, slash + 1) < 0)
+    if (!slash || readable(path) || asprintf(&flat, "%s/%s", dir, slash + 1) < 0)
         return path;
-    if (access(flat, R_OK) < 0) {
+    if (!readable(flat)) {
         free(flat);
         return path;
     }
@@ -115,7 +123,7 @@ static char *image_file(const struct image *im, const char *file, struct err *e)
     path = image_locate(dir, file);
     if (!path) {
         err_set(e, ENOMEM, "out of memory");
-    } else if (access(path, R_OK) < 0) {
+    } else if (!readable(path)) {
         err_set(e, ENOENT, "image `%s` needs %s, which %s: run `%s`", im->name, path,
                 errno == EACCES ? "may not be read" : "is not there", im->make);
         free(path);
@@ -181,12 +189,13 @@ int image_apply_path(const char *path, const char *append, struct vm_config *c, 
     struct stat st;
 
     text_show(show, sizeof show, path);
-    if (stat(path, &st) < 0)
+    held_add(path, O_RDONLY);
+    if (held_stat(path, &st) < 0)
         return kernel_missing(path, show, e);
     if (!S_ISREG(st.st_mode))
         return err_set(e, EINVAL, "kernel `%s` is %s", show,
                        S_ISDIR(st.st_mode) ? "a directory: give the file in it" : "no regular file: copy it into one");
-    if (access(path, R_OK) < 0)
+    if (!held_for(path, false) && !readable(path))
         return err_set(e, errno, "kernel `%s` may not be read (%s): make it readable for you; many systems keep "
                        "/boot/vmlinuz* for root", show, strerror(errno));
     free(c->kernel);

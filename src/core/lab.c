@@ -4,6 +4,7 @@
  */
 #include "core/lab_internal.h"
 
+#include "core/sandbox.h"
 #include "core/text.h"
 
 #include <errno.h>
@@ -257,16 +258,15 @@ static char *slurp(const char *path, size_t *len, struct diags *d)
 
 struct lab *lab_load(const char *path, const struct lab_host *h, struct diags **d)
 {
-    char *file = lab_file(path), *yaml;
+    char *file, *yaml;
     struct lab *lab = NULL;
     size_t len;
 
+    sandbox_any_file(true);
+    file = lab_file(path);
     *d = file ? diags_new(file) : NULL;
-    if (!*d) {
-        free(file);
-        return NULL;
-    }
-    yaml = slurp(file, &len, *d);
+    yaml = *d ? slurp(file, &len, *d) : NULL;
+    sandbox_any_file(false);
     if (yaml)
         lab = lab_parse(yaml, len, file, h, *d);
     free(yaml);

@@ -6,6 +6,7 @@
 #include "core/lab_internal.h"
 
 #include "core/fence.h"
+#include "core/held.h"
 #include "core/suggest.h"
 #include "core/text.h"
 #include "core/units.h"
@@ -60,9 +61,9 @@ static void disk_identify(struct disk_use *u)
     struct stat st = {0};
 
     u->base = slash ? slash + 1 : u->path;
-    u->exists = stat(u->path, &st) == 0;
+    u->exists = held_stat(u->path, &st) == 0;
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - u->path) + 1 : 1, slash ? u->path : ".");
-    if (!u->exists && stat(dir, &st) < 0)
+    if (!u->exists && held_stat(dir, &st) < 0)
         memset(&st, 0, sizeof st);
     u->dev = st.st_dev;
     u->ino = st.st_ino;
@@ -141,18 +142,29 @@ static void check_disks(struct lab_reader *r)
     free(c);
 }
 
-/* What the fence says of a disk's files: access(2) does not know it. */
-static const char *disk_hint(const struct disk_config *d)
+/* What the fence says of a file that is not open already: access(2) does not know it. */
+static const char *hint_of(const char *path, bool writing)
 {
-    const char *hint = fence_hint(d->path, d->mode == DISK_RAW ? FENCE_WRITE : FENCE_READ);
-
-    return *hint || !d->overlay_path ? hint : fence_hint(d->overlay_path, FENCE_WRITE);
+    return held_for(path, writing) ? "" : fence_hint(path, writing ? FENCE_WRITE : FENCE_READ);
 }
 
-/* Root is a user like others here. */
+static const char *disk_hint(const struct disk_config *d)
+{
+    const char *hint = hint_of(d->path, d->mode == DISK_RAW);
+
+    return *hint || !d->overlay_path ? hint : hint_of(d->overlay_path, true);
+}
+
+/* With the privileges in effect. */
+static int may(const char *path, bool writing)
+{
+    return held_for(path, writing) ? 0 : faccessat(AT_FDCWD, path, writing ? W_OK : R_OK, AT_EACCESS);
+}
+
+/* Root is a user like others once the lab is read. */
 static const char *as_root(void)
 {
-    return geteuid() == 0 ? "; root's privileges were given up at start: run ruche as the file's owner, or `chown root` it" : "";
+    return geteuid() == 0 ? "; root's privileges ended when the lab was read: name the disk in the lab, run ruche as the file's owner, or `chown root` it" : "";
 }
 
 /* Of a disk that is to be made. */
@@ -162,11 +174,12 @@ static int check_directory(const char *path, const char *show, struct err *e)
     char dir[PATH_MAX], where[160];
 
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (access(dir, W_OK | X_OK) == 0)
+    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 || held_only_makes(path))
         return 0;
-    return err_set(e, errno, "disk `%s` cannot be made in `%s` (%s): put it elsewhere, or %s", show,
+    return err_set(e, errno, "disk `%s` cannot be made in `%s` (%s): put it elsewhere, or %s%s", show,
                    text_show(where, sizeof where, dir), strerror(errno),
-                   errno == ENOENT ? "make that directory" : "give yourself permission to write there");
+                   errno == ENOENT ? "make that directory" : "give yourself permission to write there",
+                   errno == ENOENT ? "" : as_root());
 }
 
 int lab_check_disk_file(const struct disk_config *d, struct err *e)
@@ -175,11 +188,13 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
     struct stat st;
 
     text_show(show, sizeof show, d->path);
+    held_add(d->path, d->mode == DISK_RAW ? O_RDWR : O_RDONLY);
+    held_add(d->overlay_path, O_RDWR);
     if (*disk_hint(d))
         return err_set(e, EACCES, "disk `%s` cannot be used%s", show, disk_hint(d));
-    if (stat(d->path, &st) < 0) {
+    if (held_stat(d->path, &st) < 0) {
         if (errno != ENOENT)
-            return err_set(e, errno, "disk `%s` cannot be opened: %s", show, strerror(errno));
+            return err_set(e, errno, "disk `%s` cannot be opened: %s%s", show, strerror(errno), as_root());
         if (d->mode != DISK_RAW || !d->size_bytes)
             return err_set(e, ENOENT, "disk `%s` does not exist: %s", show,
                            d->mode == DISK_RAW ? "give it a `size:` and it is made" : "check the path");
@@ -188,10 +203,10 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return err_set(e, EINVAL, "disk `%s` is neither a file nor a block device: give the path "
                        "of an image", show);
-    if (access(d->path, R_OK) < 0)
+    if (may(d->path, false) < 0)
         return err_set(e, errno, "disk `%s` may not be read (%s): make it readable for you%s", show,
                        strerror(errno), as_root());
-    if (d->mode == DISK_RAW && access(d->path, W_OK) < 0)
+    if (d->mode == DISK_RAW && may(d->path, true) < 0)
         return err_set(e, errno, "disk `%s` may not be written (%s): make it `readonly: true` or give it "
                        "`overlay: true`%s", show, strerror(errno), as_root());
     if (S_ISREG(st.st_mode) && st.st_size < 512)

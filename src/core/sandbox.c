@@ -33,7 +33,8 @@ enum { SANITIZED = 0 };
 #endif
 
 static _Atomic unsigned filters_on, filters_failed;
-static bool base_on; /* written before threads exist */
+static bool base_on; /* written before threads exist, as is: */
+static bool may_raise; /* the privileges of the start are still there, and only raised when needed */
 
 /* What neither we nor a program that we start (qemu-nbd for foreign images) has any use for, and
  * what has been the way from a taken process into the kernel or into others. */
@@ -84,17 +85,23 @@ static int base_filter(struct err *e)
     return 0;
 }
 
-/* Of the capabilities held, at most CAP_NET_ADMIN: permitted, and in effect if asked. */
-static int keep_net_admin(bool permitted, bool effective, struct err *e)
+/* What the start may need: an interface for a TAP, and files that are not ours. */
+static const cap_value_t for_start[] = {CAP_NET_ADMIN, CAP_DAC_OVERRIDE};
+
+enum { NONE = -1 };
+
+/* Of the capabilities held, at most those stay permitted, and only `in_effect` in effect. */
+static int keep(const cap_value_t *kept, unsigned n, cap_value_t in_effect, struct err *e)
 {
-    const cap_value_t admin = CAP_NET_ADMIN;
     cap_t have = cap_get_proc(), want = cap_init();
-    cap_flag_value_t held = CAP_CLEAR;
+    cap_flag_value_t held;
     int rc = have && want ? 0 : -1;
 
-    if (rc == 0 && permitted && cap_get_flag(have, admin, CAP_PERMITTED, &held) == 0 && held == CAP_SET) {
-        cap_set_flag(want, CAP_PERMITTED, 1, &admin, CAP_SET);
-        cap_set_flag(want, CAP_EFFECTIVE, 1, &admin, effective ? CAP_SET : CAP_CLEAR);
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        if (cap_get_flag(have, kept[i], CAP_PERMITTED, &held) < 0 || held != CAP_SET)
+            continue;
+        cap_set_flag(want, CAP_PERMITTED, 1, &kept[i], CAP_SET);
+        cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i], kept[i] == in_effect ? CAP_SET : CAP_CLEAR);
     }
     if (rc < 0 || cap_set_proc(want) < 0)
         rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
@@ -103,14 +110,25 @@ static int keep_net_admin(bool permitted, bool effective, struct err *e)
     return rc;
 }
 
+static bool in_effect(cap_value_t cap)
+{
+    return may_raise && keep(for_start, sizeof for_start / sizeof *for_start, cap, NULL) == 0;
+}
+
 void sandbox_net_admin(void)
 {
-    keep_net_admin(true, true, NULL);
+    in_effect(CAP_NET_ADMIN);
+}
+
+bool sandbox_any_file(bool may)
+{
+    return in_effect(may ? CAP_DAC_OVERRIDE : NONE);
 }
 
 int sandbox_no_capabilities(struct err *e)
 {
-    return keep_net_admin(false, false, e);
+    may_raise = false;
+    return keep(NULL, 0, NONE, e);
 }
 
 int sandbox_process(struct err *e)
@@ -120,7 +138,8 @@ int sandbox_process(struct err *e)
     for (int c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
         prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* refused without CAP_SETPCAP: then nothing is held */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    rc = keep_net_admin(true, false, e);
+    rc = keep(for_start, sizeof for_start / sizeof *for_start, NONE, e);
+    may_raise = rc == 0;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));
     return rc ? rc : base_filter(e);

@@ -14,14 +14,16 @@ struct accel_ioctl;
 
 /* Drops every capability, the bounding set included, sets no_new_privs, and puts the process under
  * a filter that refuses the system calls that nothing of it needs. Called once, before threads
- * exist: they and child programs inherit it. CAP_NET_ADMIN, if held, stays permitted, but is not
- * in effect: a lab may name a TAP. 0 or -errno and `e`. */
+ * exist: they and child programs inherit it. CAP_NET_ADMIN and CAP_DAC_OVERRIDE, if held, stay
+ * permitted, but are not in effect: a lab may name a TAP, and files of others. 0 or -errno and `e`. */
 int sandbox_process(struct err *e);
 
-/* CAP_NET_ADMIN in effect, if it was held. Before sandbox_no_capabilities. */
+/* One of them in effect, if it was held, and the other not. Nothing happens before sandbox_process and after
+ * sandbox_no_capabilities: false. */
 void sandbox_net_admin(void);
+bool sandbox_any_file(bool may); /* `may` false: none is */
 
-/* The last capability goes. Before threads exist. */
+/* The last capabilities go. Before threads exist. */
 int sandbox_no_capabilities(struct err *e);
 
 /* Puts the calling thread under a filter of system calls. Failure is logged once and counted:

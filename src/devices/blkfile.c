@@ -4,6 +4,7 @@
  */
 #include "devices/blkfile.h"
 
+#include "core/held.h"
 #include "core/log.h"
 #include "devices/blkcreate.h"
 #include "devices/blkformat.h"
@@ -93,8 +94,13 @@ static int take_raw(struct blkfile *f, int fd, bool writable, const char *path, 
 /* Served, and with QEMU's own locks: its size is that of the disk. */
 static int take_served(struct blkfile *f, bool writable, const char *path, struct overlay_base *b, struct err *e)
 {
-    const int r = blkqcow2_examine(path, e);
+    int r = 0;
 
+    if (held_for(path, writable))
+        r = err_set(e, EACCES, "%s is a qcow2 image, opened by a helper that has not the privileges of the start; "
+                    "run ruche as its owner, or `chown` it", path);
+    if (r == 0)
+        r = blkqcow2_examine(path, e);
     if (r < 0)
         return r;
     f->served = blkqemu_open(path, !writable, e);
@@ -110,8 +116,7 @@ static int take_served(struct blkfile *f, bool writable, const char *path, struc
 static int open_image(struct blkfile *f, const struct disk_config *c, bool writable, struct overlay_base *b,
                       struct err *e)
 {
-    /* O_NONBLOCK: a FIFO must not hold us up before we can refuse it */
-    int fd = open(c->path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = held_open(c->path, writable ? O_RDWR : O_RDONLY);
     int r;
 
     if (fd < 0)
@@ -137,7 +142,7 @@ static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *
     int r;
 
     f->readonly = !writable;
-    if (writable && c->size_bytes && access(c->path, F_OK) < 0 && errno == ENOENT)
+    if (writable && c->size_bytes && faccessat(AT_FDCWD, c->path, F_OK, AT_EACCESS) < 0 && errno == ENOENT)
         r = f->fd = blkcreate_raw(c, e);
     else
         r = open_image(f, c, writable, &b, e);
@@ -177,7 +182,7 @@ static struct blkoverlay *open_named(const char *path, const struct overlay_base
                                      uint64_t size, struct err *e)
 {
     struct blkoverlay *o;
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = held_open(path, O_RDWR);
 
     if (fd < 0 && errno == ENOENT)
         return create_named(path, b, size ? size : b->size_bytes, e);

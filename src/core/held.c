@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * held: see held.h.
+ */
+#include "core/held.h"
+
+#include "core/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* O_NONBLOCK: a FIFO must not hold us up before it can be refused. */
+enum { MORE = O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
+
+struct entry {
+    char *path;
+    int fd;
+    bool writing;
+};
+
+static struct {
+    struct entry *entry;
+    unsigned n;
+} held;
+
+static bool writes(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static const struct entry *find(const char *path, bool writing)
+{
+    for (unsigned i = 0; i < held.n; i++)
+        if (strcmp(held.entry[i].path, path) == 0 && held.entry[i].writing >= writing)
+            return &held.entry[i];
+    return NULL;
+}
+
+static void add(const char *path, int fd, bool writing)
+{
+    struct entry *more = realloc(held.entry, (held.n + 1) * sizeof *more);
+    char *copy = strdup(path);
+
+    if (more)
+        held.entry = more;
+    if (more && copy) {
+        held.entry[held.n++] = (struct entry){copy, fd, writing};
+        return;
+    }
+    free(copy); /* it is refused later, then, as it would be without us */
+    close(fd);
+}
+
+/* True if the file's owner, who we are, took the right from it: a privilege does not give it back. */
+static bool own_refusal(int fd, bool writing)
+{
+    const mode_t want = S_IRUSR | (writing ? S_IWUSR : 0);
+    struct stat st;
+
+    return fstat(fd, &st) < 0 || (st.st_uid == geteuid() && (st.st_mode & want) != want);
+}
+
+void held_add(const char *path, int flags)
+{
+    int fd;
+
+    if (!path || find(path, writes(flags)))
+        return;
+    fd = open(path, flags | MORE);
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 || errno != EACCES || !sandbox_any_file(true))
+        return;
+    fd = open(path, flags | MORE);
+    sandbox_any_file(false);
+    if (fd >= 0 && own_refusal(fd, writes(flags)))
+        close(fd);
+    else if (fd >= 0)
+        add(path, fd, writes(flags));
+}
+
+bool held_only_makes(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[PATH_MAX];
+    struct stat st;
+
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 || errno != EACCES || !sandbox_any_file(true))
+        return false;
+    sandbox_any_file(false);
+    return held_stat(path, &st) < 0 && errno == ENOENT;
+}
+
+int held_open(const char *path, int flags)
+{
+    const int fd = open(path, flags | MORE);
+    const struct entry *h = fd < 0 && errno == EACCES ? find(path, writes(flags)) : NULL;
+
+    return h ? fcntl(h->fd, F_DUPFD_CLOEXEC, 0) : fd;
+}
+
+int held_stat(const char *path, struct stat *st)
+{
+    const struct entry *h = find(path, false);
+    int rc = h ? fstat(h->fd, st) : stat(path, st), code;
+
+    if (rc == 0 || errno != EACCES || !sandbox_any_file(true))
+        return rc;
+    rc = stat(path, st);
+    code = errno;
+    sandbox_any_file(false);
+    errno = code;
+    return rc;
+}
+
+bool held_for(const char *path, bool writing)
+{
+    return find(path, writing) != NULL;
+}
