@@ -26,7 +26,7 @@
 #include "core/slice.h"
 #include "core/text.h"
 #include "core/units.h"
-#include "devices/blkfile.h"
+#include "devices/blkcreate.h"
 #include "ui/line_mode.h"
 #include "ui/screen.h"
 #include "ui/term.h"
@@ -136,30 +136,30 @@ static struct lab *run_lab(struct app *a, const struct lab_host *host, struct er
     return lab;
 }
 
-/* A disk that only privilege can make is made now; what goes wrong is told at the guest's start. */
-static void make_disk(const struct disk_config *d)
+/* While the privileges are there: what guests need each time they start, and no check has opened; a raw disk that only
+ * privilege can make is made. */
+static int hold_files(const struct lab *lab, struct err *e)
 {
-    const char *made = d->mode == DISK_OVERLAY ? d->overlay_path : d->mode == DISK_RAW && d->size_bytes ? d->path : NULL;
-    struct err e;
-
-    if (!made || !held_only_makes(made) || !sandbox_any_file(true))
-        return;
-    blkfile_free(blkfile_open(d, &e));
-    sandbox_any_file(false);
-    held_add(made, O_RDWR);
-}
-
-/* While the privileges are there: what guests need each time they start, and no check has opened. */
-static void hold_files(const struct lab *lab)
-{
+    images_hold();
     for (unsigned i = 0; i < lab->nguests; i++) {
         const struct vm_config *c = &lab->guests[i].c;
 
-        held_add(c->kernel, O_RDONLY);
         held_add(c->initrd, O_RDONLY);
-        for (unsigned k = 0; k < c->ndisks; k++)
-            make_disk(&c->disks[k]);
+        for (const struct disk_config *d = c->disks; d < c->disks + c->ndisks; d++) {
+            int fd;
+
+            if (d->mode != DISK_RAW || !d->size_bytes || !held_only_makes(d->path))
+                continue;
+            sandbox_any_file(true);
+            fd = blkcreate_raw(d, e);
+            sandbox_any_file(false);
+            if (fd < 0)
+                return fd;
+            close(fd);
+            held_add(d->path, O_RDWR);
+        }
     }
+    return 0;
 }
 
 /* The lab asked for, after saying what is wrong with it. *status is set if it is refused. */
@@ -391,9 +391,10 @@ static int make_session(struct app *a, struct err *e)
     lab = open_lab(a, &status);
     if (!lab)
         return status;
-    hold_files(lab);
+    status = hold_files(lab, e);
     close_fence(a, lab);
-    status = nettap_open_lab(lab, e);
+    if (status == 0)
+        status = nettap_open_lab(lab, e);
     if (sandbox_no_capabilities(&dropped) < 0)
         log_msg(LOG_WARN, "%s", dropped.msg);
     if (status < 0) {

@@ -42,7 +42,7 @@ static const struct entry *find(const char *path, bool writing)
     return NULL;
 }
 
-static void add(const char *path, int fd, bool writing)
+static void hold(const char *path, int fd, bool writing)
 {
     struct entry *more = realloc(held.entry, (held.n + 1) * sizeof *more);
     char *copy = strdup(path);
@@ -57,32 +57,35 @@ static void add(const char *path, int fd, bool writing)
     close(fd);
 }
 
-/* True if the file's owner, who we are, took the right from it: a privilege does not give it back. */
-static bool own_refusal(int fd, bool writing)
+/* With the privileges in effect. */
+static int may(const char *path, int mode)
+{
+    const int rc = faccessat(AT_FDCWD, path, mode, AT_EACCESS);
+
+    return rc < 0 && errno == EPERM ? access(path, mode) : rc; /* some containers do not let it through */
+}
+
+static bool owner_may(int fd, bool writing)
 {
     const mode_t want = S_IRUSR | (writing ? S_IWUSR : 0);
     struct stat st;
 
-    return fstat(fd, &st) < 0 || (st.st_uid == geteuid() && (st.st_mode & want) != want);
+    return fstat(fd, &st) == 0 && (st.st_mode & want) == want;
 }
 
 void held_add(const char *path, int flags)
 {
     int fd;
 
-    if (!path || find(path, writes(flags)))
-        return;
-    fd = open(path, flags | MORE);
-    if (fd >= 0)
-        close(fd);
-    if (fd >= 0 || errno != EACCES || !sandbox_any_file(true))
+    if (!path || find(path, writes(flags)) || may(path, writes(flags) ? R_OK | W_OK : R_OK) == 0 || errno != EACCES ||
+        !sandbox_any_file(true))
         return;
     fd = open(path, flags | MORE);
     sandbox_any_file(false);
-    if (fd >= 0 && own_refusal(fd, writes(flags)))
-        close(fd);
+    if (fd >= 0 && owner_may(fd, writes(flags)))
+        hold(path, fd, writes(flags));
     else if (fd >= 0)
-        add(path, fd, writes(flags));
+        close(fd);
 }
 
 bool held_only_makes(const char *path)
@@ -92,35 +95,51 @@ bool held_only_makes(const char *path)
     struct stat st;
 
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 || errno != EACCES || !sandbox_any_file(true))
+    if (may(dir, W_OK | X_OK) == 0 || errno != EACCES || !sandbox_any_file(true))
         return false;
     sandbox_any_file(false);
     return held_stat(path, &st) < 0 && errno == ENOENT;
+}
+
+bool held_for(const char *path, bool writing)
+{
+    return find(path, writing) && may(path, writing ? R_OK | W_OK : R_OK) < 0 && errno == EACCES;
+}
+
+int held_access(const char *path, int mode)
+{
+    const int rc = may(path, mode);
+
+    return rc < 0 && errno == EACCES && find(path, mode & W_OK) ? 0 : rc;
+}
+
+int held_stat(const char *path, struct stat *st)
+{
+    const int rc = stat(path, st);
+    const struct entry *h = rc < 0 && errno == EACCES ? find(path, false) : NULL;
+    int again, code;
+
+    if (h)
+        return fstat(h->fd, st);
+    if (rc == 0 || errno != EACCES || !sandbox_any_file(true))
+        return rc;
+    again = stat(path, st);
+    code = errno;
+    sandbox_any_file(false);
+    errno = code;
+    return again;
 }
 
 int held_open(const char *path, int flags)
 {
     const int fd = open(path, flags | MORE);
     const struct entry *h = fd < 0 && errno == EACCES ? find(path, writes(flags)) : NULL;
+    struct stat st;
 
-    return h ? fcntl(h->fd, F_DUPFD_CLOEXEC, 0) : fd;
-}
-
-int held_stat(const char *path, struct stat *st)
-{
-    const struct entry *h = find(path, false);
-    int rc = h ? fstat(h->fd, st) : stat(path, st), code;
-
-    if (rc == 0 || errno != EACCES || !sandbox_any_file(true))
-        return rc;
-    rc = stat(path, st);
-    code = errno;
-    sandbox_any_file(false);
-    errno = code;
-    return rc;
-}
-
-bool held_for(const char *path, bool writing)
-{
-    return find(path, writing) != NULL;
+    if (!h || fstat(h->fd, &st) < 0)
+        return fd;
+    if (st.st_nlink > 0)
+        return fcntl(h->fd, F_DUPFD_CLOEXEC, 0);
+    errno = ENOENT;
+    return -1;
 }

@@ -61,24 +61,21 @@ static bool is_dir(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* With the privileges in effect; errno tells why not. */
-static bool readable(const char *path)
-{
-    return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+    return held_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 char *images_dir(void)
 {
     static const char *const below[] = {"build/guests", "../share/ruche"};
     const char *env = getenv("RUCHE_IMAGES");
-    char exe[PATH_MAX], path[PATH_MAX + 32];
+    static char path[PATH_MAX + 32]; /* once found it stays: later it may not be ours to see */
+    char exe[PATH_MAX];
     ssize_t n;
 
     if (env && *env)
         return strdup(env);
+    if (path[0])
+        return strdup(path);
     n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (n <= 0)
         return NULL;
@@ -89,7 +86,15 @@ char *images_dir(void)
         if (is_dir(path))
             return strdup(path);
     }
+    path[0] = '\0';
     return is_dir(RUCHE_PREFIX "/share/ruche") ? strdup(RUCHE_PREFIX "/share/ruche") : NULL;
+}
+
+/* errno tells why not. */
+static bool readable(const char *path)
+{
+    held_add(path, O_RDONLY);
+    return held_access(path, R_OK) == 0;
 }
 
 /* DIR/FILE, or DIR/NAME without FILE's directory (as installed) if only that can be read. */
@@ -183,19 +188,26 @@ static int kernel_missing(const char *path, const char *show, struct err *e)
                    image_names(names, sizeof names));
 }
 
+void images_hold(void)
+{
+    for (const struct image *im = images; im < images + sizeof images / sizeof *images; im++) {
+        free(image_file(im, im->kernel, NULL));
+        free(im->initrd ? image_file(im, im->initrd, NULL) : NULL);
+    }
+}
+
 int image_apply_path(const char *path, const char *append, struct vm_config *c, struct err *e)
 {
     char show[200];
     struct stat st;
 
     text_show(show, sizeof show, path);
-    held_add(path, O_RDONLY);
     if (held_stat(path, &st) < 0)
         return kernel_missing(path, show, e);
     if (!S_ISREG(st.st_mode))
         return err_set(e, EINVAL, "kernel `%s` is %s", show,
                        S_ISDIR(st.st_mode) ? "a directory: give the file in it" : "no regular file: copy it into one");
-    if (!held_for(path, false) && !readable(path))
+    if (!readable(path))
         return err_set(e, errno, "kernel `%s` may not be read (%s): make it readable for you; many systems keep "
                        "/boot/vmlinuz* for root", show, strerror(errno));
     free(c->kernel);

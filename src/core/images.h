@@ -40,6 +40,9 @@ int image_apply(const char *name, const char *append, struct vm_config *c, struc
 /* Fills the same for a kernel file; without `append` the command line is `console=ttyS0`. */
 int image_apply_path(const char *path, const char *append, struct vm_config *c, struct err *e);
 
+/* Holds those that only a privilege of the start can open (held.h). */
+void images_hold(void);
+
 /* Directory where images are looked for first that exists, or NULL. Caller frees. */
 char *images_dir(void);
 

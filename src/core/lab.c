@@ -151,8 +151,11 @@ static char *dir_of(const char *path)
 /* name: the file's name without `.yaml`, or its directory's if it is `lab.yaml`. */
 static void default_name(struct lab *lab)
 {
-    char *dir = realpath(lab->path, NULL), *base, *end;
+    char *dir, *base, *end;
 
+    sandbox_any_file(true);
+    dir = realpath(lab->path, NULL);
+    sandbox_any_file(false);
     snprintf(lab->name, sizeof lab->name, "lab");
     if (!dir)
         return;

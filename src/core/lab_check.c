@@ -7,6 +7,7 @@
 
 #include "core/fence.h"
 #include "core/held.h"
+#include "core/sandbox.h"
 #include "core/suggest.h"
 #include "core/text.h"
 #include "core/units.h"
@@ -155,16 +156,18 @@ static const char *disk_hint(const struct disk_config *d)
     return *hint || !d->overlay_path ? hint : hint_of(d->overlay_path, true);
 }
 
-/* With the privileges in effect. */
-static int may(const char *path, bool writing)
-{
-    return held_for(path, writing) ? 0 : faccessat(AT_FDCWD, path, writing ? W_OK : R_OK, AT_EACCESS);
-}
 
-/* Root is a user like others once the lab is read. */
+/* Root is a user like others once the lab is read. `errno` stays. */
 static const char *as_root(void)
 {
-    return geteuid() == 0 ? "; root's privileges ended when the lab was read: name the disk in the lab, run ruche as the file's owner, or `chown root` it" : "";
+    const int code = errno;
+    const bool early = sandbox_any_file(true);
+
+    sandbox_any_file(false);
+    errno = code;
+    return early || geteuid() != 0 || code != EACCES
+               ? "" : "; root has no more rights than others once the lab is read: name the disk in the lab, run ruche as the "
+                      "file's owner, or `chown root` it";
 }
 
 /* Of a disk that is to be made. */
@@ -174,12 +177,12 @@ static int check_directory(const char *path, const char *show, struct err *e)
     char dir[PATH_MAX], where[160];
 
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 || held_only_makes(path))
+    if (held_access(dir, W_OK | X_OK) == 0 || held_only_makes(path))
         return 0;
     return err_set(e, errno, "disk `%s` cannot be made in `%s` (%s): put it elsewhere, or %s%s", show,
                    text_show(where, sizeof where, dir), strerror(errno),
                    errno == ENOENT ? "make that directory" : "give yourself permission to write there",
-                   errno == ENOENT ? "" : as_root());
+                   as_root());
 }
 
 int lab_check_disk_file(const struct disk_config *d, struct err *e)
@@ -188,7 +191,9 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
     struct stat st;
 
     text_show(show, sizeof show, d->path);
-    held_add(d->path, d->mode == DISK_RAW ? O_RDWR : O_RDONLY);
+    if (d->mode == DISK_RAW)
+        held_add(d->path, O_RDWR);
+    held_add(d->path, O_RDONLY);
     held_add(d->overlay_path, O_RDWR);
     if (*disk_hint(d))
         return err_set(e, EACCES, "disk `%s` cannot be used%s", show, disk_hint(d));
@@ -203,10 +208,10 @@ int lab_check_disk_file(const struct disk_config *d, struct err *e)
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return err_set(e, EINVAL, "disk `%s` is neither a file nor a block device: give the path "
                        "of an image", show);
-    if (may(d->path, false) < 0)
+    if (held_access(d->path, R_OK) < 0)
         return err_set(e, errno, "disk `%s` may not be read (%s): make it readable for you%s", show,
                        strerror(errno), as_root());
-    if (d->mode == DISK_RAW && may(d->path, true) < 0)
+    if (d->mode == DISK_RAW && held_access(d->path, W_OK) < 0)
         return err_set(e, errno, "disk `%s` may not be written (%s): make it `readonly: true` or give it "
                        "`overlay: true`%s", show, strerror(errno), as_root());
     if (S_ISREG(st.st_mode) && st.st_size < 512)

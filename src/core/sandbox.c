@@ -90,29 +90,30 @@ static const cap_value_t for_start[] = {CAP_NET_ADMIN, CAP_DAC_OVERRIDE};
 
 enum { NONE = -1 };
 
-/* Of the capabilities held, at most those stay permitted, and only `in_effect` in effect. */
-static int keep(const cap_value_t *kept, unsigned n, cap_value_t in_effect, struct err *e)
+/* Of the capabilities held, at most those stay permitted, and only `raise` in effect: 1 if it was held, else 0; -errno and `e`. */
+static int keep(const cap_value_t *kept, unsigned n, cap_value_t raise, struct err *e)
 {
     cap_t have = cap_get_proc(), want = cap_init();
     cap_flag_value_t held;
-    int rc = have && want ? 0 : -1;
+    int rc = have && want ? 0 : -1, raised = 0;
 
     for (unsigned i = 0; i < n && rc == 0; i++) {
         if (cap_get_flag(have, kept[i], CAP_PERMITTED, &held) < 0 || held != CAP_SET)
             continue;
         cap_set_flag(want, CAP_PERMITTED, 1, &kept[i], CAP_SET);
-        cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i], kept[i] == in_effect ? CAP_SET : CAP_CLEAR);
+        if (kept[i] == raise)
+            raised = cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i], CAP_SET) == 0;
     }
     if (rc < 0 || cap_set_proc(want) < 0)
         rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
     cap_free(have);
     cap_free(want);
-    return rc;
+    return rc < 0 ? rc : raised;
 }
 
 static bool in_effect(cap_value_t cap)
 {
-    return may_raise && keep(for_start, sizeof for_start / sizeof *for_start, cap, NULL) == 0;
+    return may_raise && keep(for_start, sizeof for_start / sizeof *for_start, cap, NULL) > 0;
 }
 
 void sandbox_net_admin(void)

@@ -19,9 +19,9 @@ struct accel_ioctl;
 int sandbox_process(struct err *e);
 
 /* One of them in effect, if it was held, and the other not. Nothing happens before sandbox_process and after
- * sandbox_no_capabilities: false. */
+ * sandbox_no_capabilities. */
 void sandbox_net_admin(void);
-bool sandbox_any_file(bool may); /* `may` false: none is */
+bool sandbox_any_file(bool may); /* true if it is in effect now; `may` false: none is */
 
 /* The last capabilities go. Before threads exist. */
 int sandbox_no_capabilities(struct err *e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * blkcreate: new files for disks and overlays, and what every file of a disk has: a lock and a size that
- * is one of a disk. Only blkfile.c uses it. Nothing that exists is ever replaced. Threads: any.
+ * is one of a disk. blkfile.c and main use it. Nothing that exists is ever replaced. Threads: any.
  */
 #ifndef RUCHE_DEVICES_BLKCREATE_H
 #define RUCHE_DEVICES_BLKCREATE_H

@@ -97,7 +97,7 @@ static int take_served(struct blkfile *f, bool writable, const char *path, struc
     int r = 0;
 
     if (held_for(path, writable))
-        r = err_set(e, EACCES, "%s is a qcow2 image, opened by a helper that has not the privileges of the start; "
+        r = err_set(e, EACCES, "%s is a qcow2 image, opened by a helper that has no privileges; "
                     "run ruche as its owner, or `chown` it", path);
     if (r == 0)
         r = blkqcow2_examine(path, e);
@@ -142,7 +142,7 @@ static int open_raw(struct blkfile *f, const struct disk_config *c, struct err *
     int r;
 
     f->readonly = !writable;
-    if (writable && c->size_bytes && faccessat(AT_FDCWD, c->path, F_OK, AT_EACCESS) < 0 && errno == ENOENT)
+    if (writable && c->size_bytes && held_access(c->path, F_OK) < 0 && errno == ENOENT)
         r = f->fd = blkcreate_raw(c, e);
     else
         r = open_image(f, c, writable, &b, e);

@@ -28,11 +28,20 @@ guests:
     disks:
       - {name: raw, path: $theirs/raw.img}
       - {name: new, path: $theirs/new.img, size: 8M}
-      - {name: over, base: $theirs/base.img, overlay: $theirs/over.img}
+      - {name: over, base: $theirs/base.img, overlay: $TMPDIR/over.img}
   stays: {image: hello, memory: 16M}
 LAB
 said="$(setpriv --bounding-set -all --inh-caps -all timeout 60 ./ruche --accel soft --headless "$lab" 2>&1 </dev/null)"
 say without_the_privilege_they_are_refused "$(yes_if grep -q "raw.img. cannot be opened: Permission denied" <<<"$said")" "$said"
+
+said="$(setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 65534 --clear-groups timeout 60 ./ruche run --accel soft -m 16M \
+    --disk "/usr/new-$$.img,size=1M" hello 2>&1 </dev/null)"
+say without_the_privilege_none_is_made "$(yes_if grep -q "cannot be made in ./usr/" <<<"$said")" "$said"
+truncate -s 1M "$theirs/readonly.img"
+chown 65534 "$theirs/readonly.img"
+chmod 400 "$theirs/readonly.img"
+said="$(timeout 60 ./ruche run --accel soft -m 16M --disk "$theirs/readonly.img" hello 2>&1 </dev/null)"
+say what_its_owner_may_not_write_root_may_not_either "$(yes_if grep -q "may not be written .*: make it .readonly: true. or give it .overlay: true.$" <<<"$said")" "$said"
 
 start
 ctl list >/dev/null 2>&1 || { say the_lab_starts false "$(cat "$TMPDIR/err")"; exit 1; }
@@ -49,4 +58,9 @@ say writes_reach_them "$([ "$(head -c 8 "$theirs/raw.img")$(head -c 8 "$theirs/n
 say a_base_is_not_written "$(yes_if cmp -n 8388608 "$theirs/base.img" /dev/zero)" "the base changed"
 said="$(ctl create b image=hello "disk=$theirs/other.img,size=1M" 2>&1 && ctl start b 2>&1)"
 say one_that_is_named_later_is_refused "$(yes_if grep -q "other.img. cannot be opened: .*name the disk in the lab" <<<"$said")" "$said"
+cp "$theirs/raw.img" "$theirs/another.img"
+mv -f "$theirs/another.img" "$theirs/raw.img"
+ctl stop a >/dev/null
+said="$(ctl start a 2>&1)"
+say one_that_was_replaced_is_not_used "$(yes_if grep -q "raw.img.*does not exist" <<<"$said")" "$said"
 ctl quit >/dev/null
