@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_link: what a guest's network link is like: rate, delay, loss, up or down, capture.
+ * cmd_link: what guests' network links are like: rate, delay, loss, up or down, capture.
  */
 #include "core/cmd_internal.h"
 
@@ -14,6 +14,15 @@
 #include <string.h>
 
 #define CAPTURE_BYTES (256ull << 20) /* of one file */
+
+enum { LINKS_PATTERN_MAX = 128 };
+
+struct one {
+    struct guest *g;
+    struct netport *p;
+    struct net_stats st;
+    char name[80]; /* GUEST.LINK */
+};
 
 /* What a command asks for; `has_...`: it was said. */
 struct change {
@@ -44,108 +53,137 @@ static int parse_word(const char *w, struct change *c, struct err *e)
                                         text_show((char[40]){0}, 40, w));
 }
 
-/* `web.eth0`, `web.lan`, or `web` if it has one link only. */
-static struct netport *find_link(struct cmd_run *r, const char *text, struct guest **guest, char name[80],
-                                 struct err *e)
+static int read_words(struct cmd_run *r, struct change *c, struct err *e)
 {
-    const char *dot = strrchr(text, '.');
-    char who[VM_NAME_MAX + 1], show[80];
-    struct net_stats st;
+    int rc = 0;
 
-    snprintf(who, sizeof who, "%.*s", dot ? (int)(dot - text) : VM_NAME_MAX, text);
-    *guest = session_guest(r->session, who);
-    if (!*guest) {
-        err_set(e, ENOENT, "there is no guest `%s`: name a link as GUEST.eth0", text_show(show, sizeof show, who));
-        return NULL;
-    }
-    for (unsigned i = 0; i < (*guest)->c->nnics; i++) {
-        struct netport *p = vm_link((*guest)->vm, i);
-
-        if (!p || (!dot && (*guest)->c->nnics > 1))
-            continue;
-        netport_stats(p, &st);
-        if (dot && strcmp(dot + 1, st.name) != 0 && strcmp(dot + 1, st.network) != 0)
-            continue;
-        snprintf(name, 80, "%s.%s", who, st.name);
-        return p;
-    }
-    if ((*guest)->c->nnics == 0)
-        err_set(e, ENOENT, "%s has no network link: give it one with `nets:` in the lab file", who);
-    else if (!dot)
-        err_set(e, ENOENT, "%s has %u links: name one as %s.eth0", who, (*guest)->c->nnics, who);
-    else
-        err_set(e, ENOENT, "%s has no link `%s`: it has %u, the first is eth0, see `info %s`", who,
-                text_show(show, sizeof show, dot + 1), (*guest)->c->nnics, who);
-    return NULL;
+    for (unsigned i = 0; i < r->p.nrest && rc == 0; i++)
+        rc = parse_word(r->p.rest[i], c, e);
+    return rc;
 }
 
-static int apply(struct cmd_run *r, struct netport *p, struct guest *g, const char *name, const struct change *c,
-                 struct err *e)
+/* Splits `web*.lan` and finds the guests; `*link` is the pattern of the links, NULL: none was said. */
+static int resolve(struct cmd_run *r, char word[LINKS_PATTERN_MAX], const char **link, struct err *e)
 {
+    char *dot;
+
+    if (snprintf(word, LINKS_PATTERN_MAX, "%s", r->p.arg[0]) >= LINKS_PATTERN_MAX)
+        return err_set(e, EINVAL, "a link is written as `web.eth0`; `info VM` shows a guest's links");
+    dot = strrchr(word, '.');
+    *link = dot ? dot + 1 : NULL;
+    if (dot)
+        *dot = '\0';
+    return targets_add(&r->targets, r->session, word, e);
+}
+
+/* Each link that was meant, until one fails; `*n` is how many there were. */
+static int each(struct cmd_run *r, const char *link, int (*fn)(struct cmd_run *r, const struct one *l, struct err *e),
+                unsigned *n, struct err *e)
+{
+    int rc = 0;
+
+    *n = 0;
+    for (unsigned i = 0; i < r->targets.n; i++) {
+        struct guest *g = r->targets.t[i].g;
+
+        for (unsigned k = 0; k < g->c->nnics && rc == 0; k++) {
+            struct one l = {.g = g, .p = vm_link(g->vm, k)};
+
+            if (!l.p)
+                continue;
+            netport_stats(l.p, &l.st);
+            if (link && !target_match(link, l.st.name) && !target_match(link, l.st.network))
+                continue;
+            snprintf(l.name, sizeof l.name, "%s.%s", g->c->name, l.st.name);
+            ++*n;
+            rc = fn ? fn(r, &l, e) : 0;
+        }
+    }
+    return rc;
+}
+
+/* That what was meant is there, and is one where it has to be. */
+static int check(struct cmd_run *r, const char *link, const struct change *c, struct err *e)
+{
+    const struct guest *g = r->targets.n == 1 ? r->targets.t[0].g : NULL;
+    char show[80];
+    unsigned n;
+
+    each(r, link, NULL, &n, e);
+    if (g && g->c->nnics == 0)
+        return err_set(e, ENOENT, "%s has no network link: give it one with `nets:` in the lab file", g->c->name);
+    if (!n && g && link)
+        return err_set(e, ENOENT, "%s has no link `%s`: it has %u, the first is eth0, see `info %s`", g->c->name,
+                       text_show(show, sizeof show, link), g->c->nnics, g->c->name);
+    if (!n)
+        return err_set(e, ENOENT, "none of these guests has such a link: `link all` shows those that there are");
+    if (!link && g && n > 1 && r->p.nrest)
+        return err_set(e, ENOENT, "%s has %u links: name one as %s.eth0, or all as %s.*", g->c->name, n, g->c->name, g->c->name);
+    if (c->has_capture && c->capture && n > 1)
+        return err_set(e, EINVAL, "`%s` means %u links, and a capture is of one", r->p.arg[0], n);
+    return 0;
+}
+
+static int apply(struct cmd_run *r, const struct one *l, struct err *e)
+{
+    const char *link = strrchr(l->name, '.') + 1;
     struct undo *u = cmd_undo(r);
     struct link_limits old;
+    struct change c = {0};
     char text[96];
 
-    netport_get_limits(p, &old);
-    if (c->has_capture && netport_capture(p, c->capture, CAPTURE_BYTES, e) < 0)
-        return -EIO;
-    undo_begin(u, r->line);
-    if (c->has_capture) {
-        if (c->capture)
-            undo_step(u, "link %s capture=off", name);
-        session_event(r->session, EV_CONFIG, g, c->capture ? "%s is captured" : "%s is not captured any more",
-                      strrchr(name, '.') + 1);
+    netport_get_limits(l->p, &old);
+    c.limits = old;
+    if (read_words(r, &c, e) < 0 || (c.has_capture && netport_capture(l->p, c.capture, CAPTURE_BYTES, e) < 0))
+        return -EINVAL;
+    if (c.has_capture) {
+        if (c.capture)
+            undo_step(u, "link %s capture=off", l->name);
+        session_event(r->session, EV_CONFIG, l->g, c.capture ? "%s is captured" : "%s is not captured any more", link);
     }
-    if (c->has_up && c->up != netport_up(p)) {
-        undo_step(u, "link %s %s", name, c->up ? "down" : "up");
-        netport_set_up(p, c->up);
-        session_event(r->session, EV_CONFIG, g, "%s is %s", strrchr(name, '.') + 1, c->up ? "up" : "down");
+    if (c.has_up && c.up != netport_up(l->p)) {
+        undo_step(u, "link %s %s", l->name, c.up ? "down" : "up");
+        netport_set_up(l->p, c.up);
+        session_event(r->session, EV_CONFIG, l->g, "%s is %s", link, c.up ? "up" : "down");
     }
-    if (c->has_limits) {
-        undo_step(u, "link %s %s", name, link_limits_text(text, &old));
-        netport_set_limits(p, &c->limits);
-        session_event(r->session, EV_CONFIG, g, "%s has %s", strrchr(name, '.') + 1, link_limits_text(text, &c->limits));
+    if (c.has_limits) {
+        undo_step(u, "link %s %s", l->name, link_limits_text(text, &old));
+        netport_set_limits(l->p, &c.limits);
+        session_event(r->session, EV_CONFIG, l->g, "%s has %s", link, link_limits_text(text, &c.limits));
     }
     return 0;
 }
 
-static void show(struct cmd_run *r, struct netport *p, const char *name)
+static int show(struct cmd_run *r, const struct one *l, struct err *e)
 {
-    struct net_stats st;
-    struct link_limits l;
+    struct link_limits limits;
     char text[96], mac[UNITS_TEXT], in[UNITS_TEXT], out[UNITS_TEXT];
 
-    netport_stats(p, &st);
-    netport_get_limits(p, &l);
-    cmd_printf(r, "%s: network %s, %s, %s%s\n", name, st.network, st.up ? "up" : "down", link_limits_text(text, &l),
-               st.capturing ? ", captured" : "");
-    cmd_printf(r, "  %s, %s in, %s out, %llu frames dropped\n", units_fmt_mac(mac, st.mac), units_fmt_size(in, st.rx_bytes),
-               units_fmt_size(out, st.tx_bytes), (unsigned long long)(st.rx_drops + st.tx_drops));
+    (void)e;
+    netport_get_limits(l->p, &limits);
+    cmd_printf(r, "%s: network %s, %s, %s%s\n", l->name, l->st.network, l->st.up ? "up" : "down",
+               link_limits_text(text, &limits), l->st.capturing ? ", captured" : "");
+    cmd_printf(r, "  %s, %s in, %s out, %llu frames dropped\n", units_fmt_mac(mac, l->st.mac),
+               units_fmt_size(in, l->st.rx_bytes), units_fmt_size(out, l->st.tx_bytes),
+               (unsigned long long)(l->st.rx_drops + l->st.tx_drops));
+    return 0;
 }
 
 void exec_link(struct cmd_run *r)
 {
-    struct change c = {0};
-    struct guest *g;
-    struct netport *p;
-    char name[80];
+    char word[LINKS_PATTERN_MAX];
+    struct change asked = {0};
+    const char *link = NULL;
     struct err e;
+    unsigned n;
 
-    p = find_link(r, r->p.arg[0], &g, name, &e);
-    if (!p) {
+    if (resolve(r, word, &link, &e) < 0 || read_words(r, &asked, &e) < 0 || check(r, link, &asked, &e) < 0) {
         cmd_fail(r, "%s", e.msg);
         return;
     }
-    netport_get_limits(p, &c.limits);
-    for (unsigned i = 0; i < r->p.nrest; i++) {
-        if (parse_word(r->p.rest[i], &c, &e) < 0) {
-            cmd_fail(r, "%s", e.msg);
-            return;
-        }
-    }
-    if (r->p.nrest == 0)
-        show(r, p, name);
-    else if (apply(r, p, g, name, &c, &e) < 0) {
+    if (r->p.nrest)
+        undo_begin(cmd_undo(r), r->line);
+    if (each(r, link, r->p.nrest ? apply : show, &n, &e) < 0) {
         cmd_fail(r, "%s", e.msg);
         return;
     }

@@ -105,9 +105,10 @@ static const struct cmd table[] = {
 
     {.name = "link", .exec = exec_link,
      .help = "set rate, delay and loss of a network link, pull its plug, capture it",
-     .more = "LINK is GUEST.eth0, or GUEST.NETWORK, or GUEST if it has one. Words: up, down; rate=10M (bits per second,\n"
-             "each direction), delay=20ms, loss=1% (each direction; `none` takes one back); capture=FILE for tcpdump\n"
-             "and Wireshark (a new file, ends at 256 MiB), capture=off. Without words: what the link has now.",
+     .more = "LINK is GUEST.eth0, or GUEST.NETWORK, or GUEST if it has one; `web*.lan` and `@front.*` mean several.\n"
+             "Words: up, down; rate=10M (bits per second, each direction), delay=20ms, loss=1% (each direction; `none`\n"
+             "takes one back); capture=FILE for tcpdump and Wireshark (a new file, ends at 256 MiB), capture=off.\n"
+             "Without words: what each has now; `link all` shows them all.",
      .args = {{"LINK", ARG_WORD, false, false, NULL}, {"WORD", ARG_WORD, true, true, "up down rate= delay= loss= capture="}}},
 
     {.name = "disk", .exec = exec_disk,

@@ -28,11 +28,13 @@ enum {
     STACK_BYTES = 256 << 10,
     PACE_HZ = 1000, PACE_BRIEF_HZ = 500, /* timers of guests that work when they are woken, and of others */
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
+    LEISURE = 16, /* such ticks take a sixteenth of a CPU at most: with many guests, or on a slow host, they are rarer */
 };
 
 #define PEEK_DEMAND 0.25 /* who wants less is served well enough by the kernel when it wakes */
 
-enum { POKE_NOW = 1, POKE_STIR = 2, POKE_IDLE = 4 }; /* bits of `poked` */
+/* Bits of `poked`. FREE: a STIR while a CPU has nothing to do: that tick takes nothing from anybody. */
+enum { POKE_NOW = 1, POKE_STIR = 2, POKE_IDLE = 4, POKE_FREE = 8 };
 
 struct gov_guest {
     struct governor *gov;
@@ -86,6 +88,7 @@ struct governor {
     unsigned looks; /* at CPUs that seemed idle, since the last tick */
     bool peeks;     /* somebody may wake without a word */
     uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
+    uint64_t leisure_ns;       /* the thread's: LEISURE times what a tick of late has cost */
     _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
 };
 
@@ -501,8 +504,14 @@ static void poke(struct governor *g, uint32_t bit)
 static uint32_t pokes(struct governor *g)
 {
     if (atomic_fetch_and(&g->poked, ~(uint32_t)POKE_IDLE) & POKE_IDLE && look_for_unseen(g, NOW_AWAKE))
-        atomic_fetch_or(&g->poked, POKE_STIR);
+        atomic_fetch_or(&g->poked, POKE_STIR | POKE_FREE);
     return g->poked;
+}
+
+/* From one tick for a guest that halts or wakes to the next. */
+static uint64_t stir_ns(const struct governor *g)
+{
+    return STIR_NS > g->leisure_ns ? STIR_NS : g->leisure_ns;
 }
 
 static void sleep_for(struct governor *g, double step)
@@ -512,7 +521,9 @@ static void sleep_for(struct governor *g, double step)
     bool over = false;
 
     while (!over && !((poked = pokes(g)) & POKE_NOW)) {
-        at = g->stir_ns > STIR_BURST * STIR_NS ? g->stir_ns - STIR_BURST * STIR_NS : 0;
+        at = g->stir_ns > STIR_BURST * stir_ns(g) ? g->stir_ns - STIR_BURST * stir_ns(g) : 0;
+        if (poked & POKE_FREE && at > g->last_ns + STIR_NS)
+            at = g->last_ns + STIR_NS;
         at = !(poked & POKE_STIR) || at > until ? until : at;
         peek = g->peeks && !(poked & POKE_STIR) ? clock_mono_ns() + PEEK_NS : UINT64_MAX;
         if (peek >= at)
@@ -525,6 +536,7 @@ static void sleep_for(struct governor *g, double step)
 static void *governor_main(void *arg)
 {
     struct governor *g = arg;
+    uint64_t used;
     double step;
 
     pthread_setname_np(pthread_self(), "governor");
@@ -536,9 +548,11 @@ static void *governor_main(void *arg)
         pthread_mutex_lock(&g->lock);
         step = tick(g);
         pthread_mutex_unlock(&g->lock);
-        if (poked & POKE_STIR)
-            g->stir_ns = (g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns) + STIR_NS;
-        g->used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        if ((poked & (POKE_STIR | POKE_FREE)) == POKE_STIR)
+            g->stir_ns = (g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns) + stir_ns(g);
+        used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        g->leisure_ns = (7 * g->leisure_ns + LEISURE * (used - g->used_ns)) / 8;
+        g->used_ns = used;
         sleep_for(g, step);
     }
     return NULL;

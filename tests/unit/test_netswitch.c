@@ -68,7 +68,7 @@ static int setup(void **state)
     n->sw = netswitch_new("lan", &sub, &clock, NULL);
     for (int i = 0; i < PORTS; i++) {
         const uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)(i + 1)};
-        const struct netport_user u = {on_rx, on_tx, on_link, &n->end[i]};
+        const struct netport_user u = {.wake_rx = on_rx, .wake_tx = on_tx, .link = on_link, .opaque = &n->end[i]};
 
         n->port[i] = netport_new(n->sw, "eth0", mac, NULL);
         netport_attach(n->port[i], &u);
@@ -586,7 +586,7 @@ static void ports_come_and_go_while_others_send(void **state)
         pthread_create(&t[i], NULL, fn[i], &r[i]);
     for (int i = 0; i < 300 || (!n->end[2].rx && clock_mono_ns() < end_ns); i++) {
         const uint8_t mac[6] = {2, 0, 0, 0, 0, 3};
-        const struct netport_user u = {on_rx, on_tx, on_link, &n->end[2]};
+        const struct netport_user u = {.wake_rx = on_rx, .wake_tx = on_tx, .link = on_link, .opaque = &n->end[2]};
         const struct link_limits l = {.rate_bits = i % 3 ? 0 : 1000000000, .loss_ppm = (uint32_t)i % 1000};
 
         netport_free(n->port[2]);

@@ -429,6 +429,34 @@ static void a_link_that_is_not_there_is_told_apart(void **state)
     assert_string_equal(text_str(&r->error), "web has no network link: give it one with `nets:` in the lab file\n");
 }
 
+static void several_links_are_changed_at_once_or_told_apart(void **state)
+{
+    struct rig *r = rig_new("networks: {lan: {}, out: {}}\nguests:\n  web: {image: spin, nets: [lan], count: 2}\n"
+                            "  gw: {image: spin, nets: [lan, out]}\n  lone: {image: spin}\n");
+
+    (void)state;
+    session_start_lab(r->s);
+    rig_idle(r);
+    assert_int_equal(rig_do(r, "link *.lan rate=10M"), CMD_DONE);
+    assert_int_equal(rig_do(r, "link all"), CMD_DONE);
+    assert_says(r->out, "web1.eth0: network lan, up, rate=10Mbit");
+    assert_says(r->out, "web2.eth0: network lan, up, rate=10Mbit");
+    assert_says(r->out, "gw.eth0: network lan, up, rate=10Mbit");
+    assert_says(r->out, "gw.eth1: network out, up, rate=none");
+    assert_int_equal(rig_do(r, "undo"), CMD_DONE);
+    assert_int_equal(rig_do(r, "link web*"), CMD_DONE);
+    assert_says(r->out, "web2.eth0: network lan, up, rate=none");
+    assert_int_equal(rig_do(r, "link gw down"), CMD_FAILED);
+    assert_says(r->error, "gw has 2 links: name one as gw.eth0, or all as gw.*");
+    assert_int_equal(rig_do(r, "link web* capture=/nowhere/x"), CMD_FAILED);
+    assert_says(r->error, "`web*` means 2 links, and a capture is of one");
+    assert_int_equal(rig_do(r, "link web*.out down"), CMD_FAILED);
+    assert_says(r->error, "none of these guests has such a link");
+    assert_int_equal(rig_do(r, "link l* down"), CMD_FAILED);
+    assert_says(r->error, "lone has no network link");
+    rig_free(r);
+}
+
 static void a_lab_says_what_it_is_about_and_checks_itself(void **state)
 {
     struct rig *told = rig_new("title: T\nabout: |\n  Try: list\nchecks: [pause web, share web 7, wait web paused 1]\n"
@@ -1132,6 +1160,7 @@ int main(void)
         T(what_cannot_be_undone_says_so),
         T(host_cpus_change_for_all_guests_or_for_none),
         T(a_link_that_is_not_there_is_told_apart),
+        T(several_links_are_changed_at_once_or_told_apart),
         T(a_lab_says_what_it_is_about_and_checks_itself),
         T(info_as_json_has_what_info_tells),
         T(values_out_of_range_are_refused),
