@@ -73,7 +73,9 @@ static int resolve(struct cmd_run *r, char word[LINKS_PATTERN_MAX], const char *
     *link = dot ? dot + 1 : NULL;
     if (dot)
         *dot = '\0';
-    return targets_add(&r->targets, r->session, word, e);
+    if (targets_add(&r->targets, r->session, word, e) < 0)
+        return -ENOENT;
+    return r->targets.t[0].vcpu < 0 ? 0 : err_set(e, EINVAL, "`%s` is a vCPU, and has no links: a link is written as `web.eth0`", word);
 }
 
 /* Each link that was meant, until one fails; `*n` is how many there were. */
@@ -116,9 +118,10 @@ static int check(struct cmd_run *r, const char *link, const struct change *c, st
         return err_set(e, ENOENT, "%s has no link `%s`: it has %u, the first is eth0, see `info %s`", g->c->name,
                        text_show(show, sizeof show, link), g->c->nnics, g->c->name);
     if (!n)
-        return err_set(e, ENOENT, "none of these guests has such a link: `link all` shows those that there are");
-    if (!link && g && n > 1 && r->p.nrest)
-        return err_set(e, ENOENT, "%s has %u links: name one as %s.eth0, or all as %s.*", g->c->name, n, g->c->name, g->c->name);
+        return err_set(e, ENOENT, "none of these guests has such a link: `info GUEST` shows those that it has");
+    if (!link && n > r->targets.n && r->p.nrest)
+        return err_set(e, ENOENT, "%s %s %u links: name one as %s.eth0, or all as %s.*", r->p.arg[0], g ? "has" : "means", n,
+                       r->p.arg[0], r->p.arg[0]);
     if (c->has_capture && c->capture && n > 1)
         return err_set(e, EINVAL, "`%s` means %u links, and a capture is of one", r->p.arg[0], n);
     return 0;
@@ -136,7 +139,7 @@ static int apply(struct cmd_run *r, const struct one *l, struct err *e)
     c.limits = old;
     if (read_words(r, &c, e) < 0 || (c.has_capture && netport_capture(l->p, c.capture, CAPTURE_BYTES, e) < 0))
         return -EINVAL;
-    if (c.has_capture) {
+    if (c.has_capture && (c.capture || l->st.capturing)) {
         if (c.capture)
             undo_step(u, "link %s capture=off", l->name);
         session_event(r->session, EV_CONFIG, l->g, c.capture ? "%s is captured" : "%s is not captured any more", link);

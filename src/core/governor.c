@@ -28,12 +28,12 @@ enum {
     STACK_BYTES = 256 << 10,
     PACE_HZ = 1000, PACE_BRIEF_HZ = 500, /* timers of guests that work when they are woken, and of others */
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
-    LEISURE = 16, /* such ticks take a sixteenth of a CPU at most: with many guests, or on a slow host, they are rarer */
+    LEISURE = 16, FREE_LEISURE = 2, /* where they cost more, as with many guests: a sixteenth, or half, of a CPU at most */
 };
 
 #define PEEK_DEMAND 0.25 /* who wants less is served well enough by the kernel when it wakes */
 
-/* Bits of `poked`. FREE: a STIR while a CPU has nothing to do: that tick takes nothing from anybody. */
+/* Bits of `poked`. FREE: a STIR while a CPU has nothing to do: that tick hardly takes anything from anybody. */
 enum { POKE_NOW = 1, POKE_STIR = 2, POKE_IDLE = 4, POKE_FREE = 8 };
 
 struct gov_guest {
@@ -88,7 +88,7 @@ struct governor {
     unsigned looks; /* at CPUs that seemed idle, since the last tick */
     bool peeks;     /* somebody may wake without a word */
     uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
-    uint64_t leisure_ns;       /* the thread's: LEISURE times what a tick of late has cost */
+    uint64_t cost_ns;          /* the thread's: of a tick of late */
     _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
 };
 
@@ -494,9 +494,9 @@ static bool wait_poke(struct governor *g, uint32_t value, uint64_t ns)
                    FUTEX_BITSET_MATCH_ANY) == 0 || errno != ETIMEDOUT;
 }
 
-static void poke(struct governor *g, uint32_t bit)
+static void poke(struct governor *g, uint32_t bits)
 {
-    if (!(atomic_fetch_or(&g->poked, bit) & bit))
+    if ((atomic_fetch_or(&g->poked, bits) & bits) != bits)
         futex_wake(&g->poked);
 }
 
@@ -509,9 +509,26 @@ static uint32_t pokes(struct governor *g)
 }
 
 /* From one tick for a guest that halts or wakes to the next. */
-static uint64_t stir_ns(const struct governor *g)
+static uint64_t stir_ns(const struct governor *g, unsigned leisure)
 {
-    return STIR_NS > g->leisure_ns ? STIR_NS : g->leisure_ns;
+    return STIR_NS > leisure * g->cost_ns ? STIR_NS : leisure * g->cost_ns;
+}
+
+/* Ticks for halts and wakes that may come at once are saved up, and then owed. */
+static uint64_t stir_at(const struct governor *g, uint32_t poked)
+{
+    const uint64_t saved = STIR_BURST * stir_ns(g, LEISURE), free_at = g->last_ns + stir_ns(g, FREE_LEISURE);
+    const uint64_t at = g->stir_ns > saved ? g->stir_ns - saved : 0;
+
+    return poked & POKE_FREE && at > free_at ? free_at : at;
+}
+
+static void owe_stir(struct governor *g)
+{
+    const uint64_t ns = stir_ns(g, LEISURE), from = g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns;
+    const uint64_t most = g->last_ns + STIR_BURST * ns; /* ticks that cost more may have been owed */
+
+    g->stir_ns = (from < most ? from : most) + ns;
 }
 
 static void sleep_for(struct governor *g, double step)
@@ -521,9 +538,7 @@ static void sleep_for(struct governor *g, double step)
     bool over = false;
 
     while (!over && !((poked = pokes(g)) & POKE_NOW)) {
-        at = g->stir_ns > STIR_BURST * stir_ns(g) ? g->stir_ns - STIR_BURST * stir_ns(g) : 0;
-        if (poked & POKE_FREE && at > g->last_ns + STIR_NS)
-            at = g->last_ns + STIR_NS;
+        at = stir_at(g, poked);
         at = !(poked & POKE_STIR) || at > until ? until : at;
         peek = g->peeks && !(poked & POKE_STIR) ? clock_mono_ns() + PEEK_NS : UINT64_MAX;
         if (peek >= at)
@@ -536,7 +551,7 @@ static void sleep_for(struct governor *g, double step)
 static void *governor_main(void *arg)
 {
     struct governor *g = arg;
-    uint64_t used;
+    uint64_t began;
     double step;
 
     pthread_setname_np(pthread_self(), "governor");
@@ -545,14 +560,14 @@ static void *governor_main(void *arg)
     while (!g->quit) {
         uint32_t poked = atomic_exchange(&g->poked, 0);
 
+        began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         pthread_mutex_lock(&g->lock);
         step = tick(g);
         pthread_mutex_unlock(&g->lock);
+        g->used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        g->cost_ns = (7 * g->cost_ns + g->used_ns - began) / 8;
         if ((poked & (POKE_STIR | POKE_FREE)) == POKE_STIR)
-            g->stir_ns = (g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns) + stir_ns(g);
-        used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-        g->leisure_ns = (7 * g->leisure_ns + LEISURE * (used - g->used_ns)) / 8;
-        g->used_ns = used;
+            owe_stir(g);
         sleep_for(g, step);
     }
     return NULL;
@@ -790,7 +805,8 @@ void governor_halts(struct gov_guest *a, unsigned cpu)
     }
     if (sleeps) /* it may preempt us */
         futex_wake(sleeps);
-    governor_stir(a);
+    if (a->stirs) /* it has left a CPU */
+        poke(a->gov, POKE_STIR | POKE_FREE);
 }
 
 void governor_stir(struct gov_guest *a)

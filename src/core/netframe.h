@@ -38,7 +38,6 @@ struct netframe {
     struct net_offload off;
     bool captured;
     bool not_lost; /* it was waiting for room then: that was decided */
-    bool at_once;  /* short and alone: who sends it may take it for the receiver, too */
     uint32_t len;
     uint8_t data[];
 };

@@ -78,13 +78,13 @@ static void activate(struct netport *p, struct queue *q)
     p->active_last = &q->next_active;
 }
 
-/* `how` by netswitch_unlock; `else_how` now if that has somebody already. */
-static void wake(struct netport *p, void (*how)(void *opaque), void (*else_how)(void *opaque))
+/* By netswitch_unlock, or at once if that has somebody already. */
+static void wake(struct netport *p, void (*how)(void *opaque))
 {
     struct netswitch *s = p->sw;
 
     if (s->woken) {
-        else_how(p->user.opaque);
+        how(p->user.opaque);
         return;
     }
     s->woken = p;
@@ -105,11 +105,11 @@ void netswitch_unlock(struct netswitch *s)
     }
 }
 
-static void wake_rx(struct netport *p, bool at_once)
+static void wake_rx(struct netport *p)
 {
     if (p->attached && (!p->rx_told || p->calls)) { /* who is about to tell it may be late */
         p->rx_told = true;
-        wake(p, at_once && p->user.take_rx ? p->user.take_rx : p->user.wake_rx, p->user.wake_rx);
+        wake(p, p->user.wake_rx);
     }
 }
 
@@ -122,7 +122,7 @@ static void enqueue(struct netport *to, struct netport *from, struct queue *q, s
     q->bytes += f->len;
     q->frames++;
     activate(to, q);
-    wake_rx(to, f->at_once);
+    wake_rx(to);
 }
 
 static struct netframe *dequeue(struct queue *q)
@@ -147,7 +147,7 @@ static void release_sender(struct netswitch *s, struct queue *q)
         return;
     q->sender_waits = false;
     if (from && from->attached)
-        wake(from, from->user.wake_tx, from->user.wake_tx);
+        wake(from, from->user.wake_tx);
 }
 
 static void queue_clear(struct netswitch *s, struct queue *q)
@@ -204,7 +204,7 @@ static int deliver(struct netport *to, struct netport *from, struct netframe *f,
         return 0;
     }
     if (queue_full(to, from, q, len)) {
-        wake_rx(to, false);
+        wake_rx(to);
         if (may_wait && !takes_nothing(to, now)) {
             q->sender_waits = true;
             return -EAGAIN;

@@ -50,8 +50,6 @@ const struct net_subnet *netswitch_subnet(const struct netswitch *s);
 /* Who is at the end of a link. */
 struct netport_user {
     void (*wake_rx)(void *opaque);         /* there may be something to take */
-    void (*take_rx)(void *opaque);         /* the same of a frame to be taken at once, by this thread if it can; without
-                                            * the lock, but with the sender's io_lock. NULL: wake_rx */
     void (*wake_tx)(void *opaque);         /* what was refused may be sent again */
     void (*link)(void *opaque, bool up);   /* may be NULL */
     void *opaque;

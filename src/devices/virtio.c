@@ -48,10 +48,11 @@ static void io_leave(struct virtio_dev *d)
 
 /* A wake-up takes at most as many chains as the queue has entries; a guest whose rings overlap
  * (or that is very busy) comes back through the loop, where others have their turn. */
-static void serve_locked(struct virtio_queue *q, unsigned budget)
+static void serve_locked(struct virtio_queue *q)
 {
     struct virtio_dev *d = q->dev;
     const unsigned qi = q->vq.index;
+    unsigned budget = q->vq.size;
     bool unwanted = false;
 
     virtq_hush(&q->vq);
@@ -81,22 +82,8 @@ static void queue_kicked(void *arg, uint32_t events)
         return;
     pthread_mutex_lock(&d->io_lock);
     if (q->vq.live && !virtio_must_stop(d))
-        serve_locked(q, q->vq.size);
+        serve_locked(q);
     pthread_mutex_unlock(&d->io_lock);
-}
-
-bool virtio_serve(struct virtio_dev *d, unsigned qi, unsigned budget)
-{
-    struct virtio_queue *q = &d->queue[qi];
-    bool can;
-
-    if (virtio_must_stop(d) || pthread_mutex_trylock(&d->io_lock) != 0)
-        return false;
-    can = q->vq.live && !virtio_must_stop(d);
-    if (can)
-        serve_locked(q, budget);
-    pthread_mutex_unlock(&d->io_lock);
-    return can;
 }
 
 bool virtio_at_once(void *queue)

@@ -9,8 +9,8 @@
  *   io_lock  queues and the device's requests. The loop's thread holds it for a batch. A vCPU
  *            takes it to reset, to start and to reset a queue; a batch ends early when one
  *            waits, so it waits for one request at the most. If nobody has it, it takes it for a
- *            short request, too (virtio_at_once), and so does who holds another device's
- *            (virtio_serve). Never taken by the main thread, except to reset, pause or free.
+ *            short request, too (virtio_at_once). Never taken by the main thread, except to
+ *            reset, pause or free.
  *   lock     registers: status, features, queue registers, device config, and the transport's.
  *            Held for short times only, never during I/O.
  * A device's own small locks come after `lock`; the bus' map and the interrupt controllers
@@ -65,7 +65,7 @@ struct virtio_ops {
     void (*queue_ready)(struct virtio_dev *d, unsigned qi);
 
     /* There may be chains in queue `qi`: take at most `budget`; returns how many were taken.
-     * Looks at virtio_must_stop between two chains. io_lock held, on the loop's thread, or on that of virtio_serve. */
+     * Looks at virtio_must_stop between two chains. io_lock held, on the loop's thread. */
     unsigned (*queue_notify)(struct virtio_dev *d, unsigned qi, unsigned budget);
 
     /* Does what the `waiting` chains in queue `qi` ask for, if that can be done soon and without waiting for anything:
@@ -157,10 +157,6 @@ void virtio_queue_set_size(struct virtio_dev *d, unsigned qi, uint16_t size);
 void virtio_queue_enable(struct virtio_dev *d, unsigned qi);
 void virtio_queue_reset(struct virtio_dev *d, unsigned qi);
 void virtio_kick(struct virtio_dev *d, unsigned qi); /* as if the guest had notified */
-
-/* Serves queue `qi`, `budget` chains at the most before it is kicked for the rest, on this thread, which may hold another
- * device's io_lock. False: somebody else has it just now, or it is not live; kick it. */
-bool virtio_serve(struct virtio_dev *d, unsigned qi, unsigned budget);
 
 /* The guest notifies `queue` (a struct virtio_queue): true if all was done here and now; false: to be kicked. */
 bool virtio_at_once(void *queue);

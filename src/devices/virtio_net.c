@@ -3,8 +3,7 @@
  * virtio_net: see virtio_net.h. A frame that cannot be handed on now (no buffer of the guest, no
  * room in the switch, a limit of the link) is kept, one in each direction, and tried again first.
  *
- * A short frame alone is sent by the vCPU that asks for it (where its notification comes to us: see virtio_blk.c), and
- * whoever sends it puts it into the receiver's buffers, too, if that has nothing else to do.
+ * A short frame alone is sent by the vCPU that asks for it (where its notification comes to us: see virtio_blk.c).
  */
 #include "devices/virtio_net.h"
 
@@ -26,8 +25,7 @@ enum {
     HDR = sizeof(struct virtio_net_hdr_v1),
     CONFIG_BYTES = 8, /* mac, status */
     FLUSH_FRAMES = 32,
-    AT_ONCE_BYTES = 2048, /* of a frame that a vCPU sends itself, or that its sender takes, too */
-    TAKE_FRAMES = 2,      /* that a sender takes: its own, and it sees that there is no more */
+    AT_ONCE_BYTES = 2048, /* of a frame that a vCPU sends itself */
 };
 
 _Static_assert(HDR == 12, "as in virtio 1.2 section 5.1.6");
@@ -59,15 +57,6 @@ static void wake_tx(void *opaque)
     struct virtio_net *n = opaque;
 
     virtio_kick(&n->vdev, NET_TX);
-}
-
-/* Its rings may be filled by whoever has a frame for it: that is a thread less to wake. */
-static void take_rx(void *opaque)
-{
-    struct virtio_net *n = opaque;
-
-    if (netport_capturing(n->link) /* the file may be slow */ || !virtio_serve(&n->vdev, NET_RX, TAKE_FRAMES))
-        wake_rx(n);
 }
 
 static void link_changed(void *opaque, bool up)
@@ -216,11 +205,8 @@ static unsigned transmit(struct virtio_net *n, struct virtq *q, unsigned budget)
         virtq_push(q, n->chain.head, 0);
         frames++;
     }
-    if (!virtio_must_stop(&n->vdev)) {
-        if (n->tx_frame && frames == 1)
-            n->tx_frame->at_once = n->tx_frame->len <= AT_ONCE_BYTES;
+    if (!virtio_must_stop(&n->vdev))
         flush_tx(n);
-    }
     virtq_flush(q);
     return frames;
 }
@@ -248,8 +234,6 @@ static bool net_queue_at_once(struct virtio_dev *d, unsigned qi, unsigned waitin
     n->tx_frame = read_frame(n);
     virtq_push(q, n->chain.head, 0);
     virtq_flush(q);
-    if (n->tx_frame)
-        n->tx_frame->at_once = true;
     return flush_tx(n);
 }
 
@@ -333,7 +317,7 @@ static const struct virtio_kind net_kind = {
 struct virtio_net *virtio_net_new(const struct virtio_env *env, const char *name, const uint8_t mac[6],
                                   struct netport *link, struct err *e)
 {
-    struct netport_user u = {.wake_rx = wake_rx, .take_rx = take_rx, .wake_tx = wake_tx, .link = link_changed};
+    struct netport_user u = {.wake_rx = wake_rx, .wake_tx = wake_tx, .link = link_changed};
     struct virtio_net *n = calloc(1, sizeof *n);
 
     if (!n) {

@@ -66,6 +66,7 @@ int virtq_start(struct virtq *q, const struct virtq_ring *r)
     q->event_idx = r->event_idx;
     q->indirect = r->indirect;
     q->last_avail = q->avail_seen = q->used_idx = q->used_shown = q->inflight = 0;
+    q->put_back = false;
     q->epoch++;
     q->live = true;
     return 0;
@@ -226,6 +227,7 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
     }
     q->last_avail++;
     q->inflight++;
+    q->put_back = false;
     return 1;
 }
 
@@ -235,6 +237,7 @@ void virtq_unpop(struct virtq *q, unsigned n)
         return;
     if (n > q->inflight)
         n = q->inflight;
+    q->put_back = n > 0;
     q->last_avail = (uint16_t)(q->last_avail - n);
     q->inflight = (uint16_t)(q->inflight - n);
 }
@@ -290,16 +293,18 @@ void virtq_hush(struct virtq *q)
 
 bool virtq_rearm(struct virtq *q)
 {
+    const uint16_t seen = q->avail_seen;
+
     if (!q->live)
         return false;
     if (q->event_idx)
-        store16(q, avail_event_word(q), q->last_avail);
+        store16(q, avail_event_word(q), q->put_back ? seen : q->last_avail);
     else
         store16(q, RING_FLAGS, 0);
     /* full: pairs with the guest's barrier between writing avail.idx and reading avail_event
      * (or flags); either we see its chain or it sees that we want to be told */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return avail_refresh(q);
+    return avail_refresh(q) && (!q->put_back || q->avail_seen != seen);
 }
 
 /* Copies between `buf` and a row of segments, skipping `off` bytes. */

@@ -54,6 +54,7 @@ struct virtq {
     uint16_t used_idx;     /* next entry of used.ring to fill */
     uint16_t used_shown;   /* used.idx as the guest sees it */
     uint16_t inflight;     /* popped, not yet pushed or put back */
+    bool put_back;         /* chains were, and none was popped since */
     uint32_t epoch;        /* counts starts: who completes later compares */
     uint64_t used_gpa;
     const uint64_t *desc;  /* two words per descriptor; all three point into guest memory */
@@ -96,7 +97,8 @@ void virtq_flush(struct virtq *q);
 /* Asks the guest not to notify (a hint). */
 void virtq_hush(struct virtq *q);
 
-/* Asks for a notification about the next chain; true if there is one already. */
+/* Asks for a notification about the next chain; true if there is one already. Chains that were put back wait for more
+ * of them: the next is one that has not been seen. */
 bool virtq_rearm(struct virtq *q);
 
 /* True if there is at least one chain to pop; how many there are now. */
