@@ -523,12 +523,12 @@ static uint64_t stir_at(const struct governor *g, uint32_t poked)
     return poked & POKE_FREE && at > free_at ? free_at : at;
 }
 
-static void owe_stir(struct governor *g)
+static void owe_stir(struct governor *g, uint32_t poked)
 {
-    const uint64_t ns = stir_ns(g, LEISURE), from = g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns;
-    const uint64_t most = g->last_ns + STIR_BURST * ns; /* ticks that cost more may have been owed */
+    const uint64_t most = g->last_ns + STIR_BURST * stir_ns(g, LEISURE); /* what was owed may have cost more then */
+    const uint64_t from = g->stir_ns > g->last_ns ? g->stir_ns : g->last_ns;
 
-    g->stir_ns = (from < most ? from : most) + ns;
+    g->stir_ns = (from < most ? from : most) + stir_ns(g, poked & POKE_FREE ? FREE_LEISURE : LEISURE);
 }
 
 static void sleep_for(struct governor *g, double step)
@@ -566,8 +566,8 @@ static void *governor_main(void *arg)
         pthread_mutex_unlock(&g->lock);
         g->used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         g->cost_ns = (7 * g->cost_ns + g->used_ns - began) / 8;
-        if ((poked & (POKE_STIR | POKE_FREE)) == POKE_STIR)
-            owe_stir(g);
+        if (poked & POKE_STIR)
+            owe_stir(g, poked);
         sleep_for(g, step);
     }
     return NULL;
