@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IOPS_MAX = 10000000, DISKS_PATTERN_MAX = 128, BAR_MAX = 40 };
+enum { IOPS_MAX = 10000000, BAR_MAX = 40 };
 
 struct limits {
     bool has_iops, has_bps;
@@ -36,16 +36,10 @@ static int read_limit(struct limits *l, const char *word, struct err *e)
 }
 
 /* Splits `web*.vda` and finds the guests; `*disk` is the pattern of the disks. */
-static int resolve(struct cmd_run *r, char word[DISKS_PATTERN_MAX], const char **disk, struct err *e)
+static int resolve(struct cmd_run *r, char word[TARGET_PART_MAX], const char **disk, struct err *e)
 {
-    char *dot;
-    int n = snprintf(word, DISKS_PATTERN_MAX, "%s", r->p.arg[0]);
-
-    dot = strrchr(word, '.');
-    if (n >= DISKS_PATTERN_MAX || !dot || dot == word || !dot[1])
+    if (!target_split(r->p.arg[0], word, disk) || !*disk || !word[0] || !**disk)
         return err_set(e, EINVAL, "a disk is written as `web.vda`; `info VM` shows a guest's disks");
-    *dot = '\0';
-    *disk = dot + 1;
     return targets_add(&r->targets, r->session, word, e);
 }
 
@@ -160,7 +154,7 @@ static void show(struct cmd_run *r, const char *disk, unsigned *n)
 
 void exec_disk(struct cmd_run *r)
 {
-    char word[DISKS_PATTERN_MAX], pattern[48];
+    char word[TARGET_PART_MAX], pattern[48];
     struct limits l = {0};
     const char *disk = "";
     int status = CMD_DONE;

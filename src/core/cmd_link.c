@@ -15,8 +15,6 @@
 
 #define CAPTURE_BYTES (256ull << 20) /* of one file */
 
-enum { LINKS_PATTERN_MAX = 128 };
-
 struct one {
     struct guest *g;
     struct netport *p;
@@ -63,19 +61,15 @@ static int read_words(struct cmd_run *r, struct change *c, struct err *e)
 }
 
 /* Splits `web*.lan` and finds the guests; `*link` is the pattern of the links, NULL: none was said. */
-static int resolve(struct cmd_run *r, char word[LINKS_PATTERN_MAX], const char **link, struct err *e)
+static int resolve(struct cmd_run *r, char word[TARGET_PART_MAX], const char **link, struct err *e)
 {
-    char *dot;
-
-    if (snprintf(word, LINKS_PATTERN_MAX, "%s", r->p.arg[0]) >= LINKS_PATTERN_MAX)
+    if (!target_split(r->p.arg[0], word, link))
         return err_set(e, EINVAL, "a link is written as `web.eth0`; `info VM` shows a guest's links");
-    dot = strrchr(word, '.');
-    *link = dot ? dot + 1 : NULL;
-    if (dot)
-        *dot = '\0';
     if (targets_add(&r->targets, r->session, word, e) < 0)
         return -ENOENT;
-    return r->targets.t[0].vcpu < 0 ? 0 : err_set(e, EINVAL, "`%s` is a vCPU, and has no links: a link is written as `web.eth0`", word);
+    if (r->targets.t[0].vcpu >= 0)
+        return err_set(e, EINVAL, "`%s` is a vCPU, and has no links: a link is written as `web.eth0`", word);
+    return 0;
 }
 
 /* Each link that was meant, until one fails; `*n` is how many there were. */
@@ -174,7 +168,7 @@ static int show(struct cmd_run *r, const struct one *l, struct err *e)
 
 void exec_link(struct cmd_run *r)
 {
-    char word[LINKS_PATTERN_MAX];
+    char word[TARGET_PART_MAX];
     struct change asked = {0};
     const char *link = NULL;
     struct err e;

@@ -8,6 +8,7 @@
 #include "core/ctl.h"
 #include "core/images.h"
 #include "core/lab.h"
+#include "core/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -300,11 +301,10 @@ static bool below(const char *path, const char *dir)
 static bool inside(const char *path, uint64_t want)
 {
     char dir[PATH_MAX], *real = realpath(path, NULL);
-    const char *slash = strrchr(path, '/');
     bool yes = false;
 
     if (!real) { /* not there (yet): what matters is its directory */
-        snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+        text_directory(dir, sizeof dir, path);
         real = realpath(dir, NULL);
     }
     for (unsigned i = 0; real && i < fence.n && !yes; i++)

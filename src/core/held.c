@@ -5,11 +5,11 @@
 #include "core/held.h"
 
 #include "core/sandbox.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,15 +90,11 @@ void held_add(const char *path, int flags)
 
 bool held_only_makes(const char *path)
 {
-    const char *slash = strrchr(path, '/');
     char dir[PATH_MAX];
     struct stat st;
 
-    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (may(dir, W_OK | X_OK) == 0 || errno != EACCES || !sandbox_any_file(true))
-        return false;
-    sandbox_any_file(false);
-    return held_stat(path, &st) < 0 && errno == ENOENT;
+    text_directory(dir, sizeof dir, path);
+    return sandbox_any_file_left() && may(dir, W_OK | X_OK) < 0 && errno == EACCES && held_stat(path, &st) < 0 && errno == ENOENT;
 }
 
 bool held_for(const char *path, bool writing)

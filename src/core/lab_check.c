@@ -63,7 +63,7 @@ static void disk_identify(struct disk_use *u)
 
     u->base = slash ? slash + 1 : u->path;
     u->exists = held_stat(u->path, &st) == 0;
-    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - u->path) + 1 : 1, slash ? u->path : ".");
+    text_directory(dir, sizeof dir, u->path);
     if (!u->exists && held_stat(dir, &st) < 0)
         memset(&st, 0, sizeof st);
     u->dev = st.st_dev;
@@ -157,15 +157,10 @@ static const char *disk_hint(const struct disk_config *d)
 }
 
 
-/* Root is a user like others once the lab is read. `errno` stays. */
+/* Root is a user like others once the lab is read. */
 static const char *as_root(void)
 {
-    const int code = errno;
-    const bool early = sandbox_any_file(true);
-
-    sandbox_any_file(false);
-    errno = code;
-    return early || geteuid() != 0 || code != EACCES
+    return errno != EACCES || geteuid() != 0 || sandbox_any_file_left()
                ? "" : "; root has no more rights than others once the lab is read: name the disk in the lab, run ruche as the "
                       "file's owner, or `chown root` it";
 }
@@ -173,10 +168,9 @@ static const char *as_root(void)
 /* Of a disk that is to be made. */
 static int check_directory(const char *path, const char *show, struct err *e)
 {
-    const char *slash = strrchr(path, '/');
     char dir[PATH_MAX], where[160];
 
-    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    text_directory(dir, sizeof dir, path);
     if (held_access(dir, W_OK | X_OK) == 0 || held_only_makes(path))
         return 0;
     return err_set(e, errno, "disk `%s` cannot be made in `%s` (%s): put it elsewhere, or %s%s", show,

@@ -35,6 +35,7 @@ enum { SANITIZED = 0 };
 static _Atomic unsigned filters_on, filters_failed;
 static bool base_on; /* written before threads exist, as is: */
 static bool may_raise; /* the privileges of the start are still there, and only raised when needed */
+static bool any_file_left; /* CAP_DAC_OVERRIDE is one of them */
 
 /* What neither we nor a program that we start (qemu-nbd for foreign images) has any use for, and
  * what has been the way from a taken process into the kernel or into others. */
@@ -90,19 +91,20 @@ static const cap_value_t for_start[] = {CAP_NET_ADMIN, CAP_DAC_OVERRIDE};
 
 enum { NONE = -1 };
 
-/* Of the capabilities held, at most those stay permitted, and only `raise` in effect: 1 if it was held, else 0; -errno and `e`. */
-static int keep(const cap_value_t *kept, unsigned n, cap_value_t raise, struct err *e)
+/* Of the capabilities held, those of the start at most stay permitted (`any`), and only `raise` in effect: 1 if it was held,
+ * else 0; -errno and `e`. */
+static int keep(bool any, cap_value_t raise, struct err *e)
 {
     cap_t have = cap_get_proc(), want = cap_init();
     cap_flag_value_t held;
     int rc = have && want ? 0 : -1, raised = 0;
 
-    for (unsigned i = 0; i < n && rc == 0; i++) {
-        if (cap_get_flag(have, kept[i], CAP_PERMITTED, &held) < 0 || held != CAP_SET)
+    for (unsigned i = 0; i < sizeof for_start / sizeof *for_start && any && rc == 0; i++) {
+        if (cap_get_flag(have, for_start[i], CAP_PERMITTED, &held) < 0 || held != CAP_SET)
             continue;
-        cap_set_flag(want, CAP_PERMITTED, 1, &kept[i], CAP_SET);
-        if (kept[i] == raise)
-            raised = cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i], CAP_SET) == 0;
+        cap_set_flag(want, CAP_PERMITTED, 1, &for_start[i], CAP_SET);
+        if (for_start[i] == raise)
+            raised = cap_set_flag(want, CAP_EFFECTIVE, 1, &for_start[i], CAP_SET) == 0;
     }
     if (rc < 0 || cap_set_proc(want) < 0)
         rc = err_set(e, errno, "cannot drop capabilities: %s", strerror(errno));
@@ -113,7 +115,7 @@ static int keep(const cap_value_t *kept, unsigned n, cap_value_t raise, struct e
 
 static bool in_effect(cap_value_t cap)
 {
-    return may_raise && keep(for_start, sizeof for_start / sizeof *for_start, cap, NULL) > 0;
+    return may_raise && keep(true, cap, NULL) > 0;
 }
 
 void sandbox_net_admin(void)
@@ -123,13 +125,18 @@ void sandbox_net_admin(void)
 
 bool sandbox_any_file(bool may)
 {
-    return in_effect(may ? CAP_DAC_OVERRIDE : NONE);
+    return any_file_left && in_effect(may ? CAP_DAC_OVERRIDE : NONE);
+}
+
+bool sandbox_any_file_left(void)
+{
+    return any_file_left;
 }
 
 int sandbox_no_capabilities(struct err *e)
 {
-    may_raise = false;
-    return keep(NULL, 0, NONE, e);
+    may_raise = any_file_left = false;
+    return keep(false, NONE, e);
 }
 
 int sandbox_process(struct err *e)
@@ -139,8 +146,10 @@ int sandbox_process(struct err *e)
     for (int c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
         prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* refused without CAP_SETPCAP: then nothing is held */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    rc = keep(for_start, sizeof for_start / sizeof *for_start, NONE, e);
+    rc = keep(true, NONE, e);
     may_raise = rc == 0;
+    any_file_left = in_effect(CAP_DAC_OVERRIDE);
+    in_effect(NONE);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = err_set(e, errno, "cannot set no_new_privs: %s", strerror(errno));
     return rc ? rc : base_filter(e);

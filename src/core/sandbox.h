@@ -22,6 +22,7 @@ int sandbox_process(struct err *e);
  * sandbox_no_capabilities. */
 void sandbox_net_admin(void);
 bool sandbox_any_file(bool may); /* true if it is in effect now; `may` false: none is */
+bool sandbox_any_file_left(void); /* it could be */
 
 /* The last capabilities go. Before threads exist. */
 int sandbox_no_capabilities(struct err *e);

@@ -141,3 +141,16 @@ int targets_add(struct targets *t, struct session *s, const char *word, struct e
     }
     return found || rc ? rc : nobody(s, name, e);
 }
+
+bool target_split(const char *text, char guests[TARGET_PART_MAX], const char **part)
+{
+    char *dot;
+
+    if (snprintf(guests, TARGET_PART_MAX, "%s", text) >= TARGET_PART_MAX)
+        return false;
+    dot = strrchr(guests, '.');
+    *part = dot ? dot + 1 : NULL;
+    if (dot)
+        *dot = '\0';
+    return true;
+}

@@ -30,6 +30,11 @@ struct targets {
 int targets_add(struct targets *t, struct session *s, const char *word, struct err *e);
 void targets_free(struct targets *t);
 
+enum { TARGET_PART_MAX = 128 };
+
+/* Splits `web*.lan` at its last dot into guests and a `*part` of each (NULL: no dot). False: too long. */
+bool target_split(const char *text, char guests[TARGET_PART_MAX], const char **part);
+
 /* Does the name match the pattern (`*`, `?`, `[a-b]` as numbers)? */
 bool target_match(const char *pattern, const char *name);
 

@@ -163,3 +163,10 @@ size_t text_columns(const char *s)
         n += ((unsigned char)*s & 0xc0) != 0x80;
     return n;
 }
+
+void text_directory(char *dir, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    snprintf(dir, size, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+}

@@ -32,6 +32,9 @@ void text_putc(struct text *t, char c);
 void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void text_vprintf(struct text *t, const char *fmt, va_list ap);
 
+/* The directory that `path` lies in: with its slash, or "." if it names none. Cut if it does not fit. */
+void text_directory(char *dir, size_t size, const char *path);
+
 /* Removes the first `len` bytes. */
 void text_drop(struct text *t, size_t len);
 

@@ -94,13 +94,12 @@ static int take_raw(struct blkfile *f, int fd, bool writable, const char *path, 
 /* Served, and with QEMU's own locks: its size is that of the disk. */
 static int take_served(struct blkfile *f, bool writable, const char *path, struct overlay_base *b, struct err *e)
 {
-    int r = 0;
+    int r;
 
     if (held_for(path, writable))
-        r = err_set(e, EACCES, "%s is a qcow2 image, opened by a helper that has no privileges; "
-                    "run ruche as its owner, or `chown` it", path);
-    if (r == 0)
-        r = blkqcow2_examine(path, e);
+        return err_set(e, EACCES, "%s is a qcow2 image, opened by a helper that has no privileges; "
+                       "run ruche as its owner, or `chown` it", path);
+    r = blkqcow2_examine(path, e);
     if (r < 0)
         return r;
     f->served = blkqemu_open(path, !writable, e);

@@ -4,6 +4,8 @@
 say() { # CASE TRUE-OR-FALSE DETAIL
     if [ "$2" = true ]; then echo "ok $1"; else printf 'not ok %s\n%s\n' "$1" "$3"; fi
 }
+yes_if() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
+unprivileged() { setpriv --bounding-set -all --inh-caps -all -- "$@"; } # what root is without privileges
 ctl() { ./ruche ctl --socket "$socket" "$@"; }
 turn=0
 guest() { # COMMAND...: runs it in the guest's shell; what it said, each line after ": ", goes to $said

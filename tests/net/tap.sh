@@ -24,8 +24,6 @@ networks:
 guests:
   a: {image: debian, memory: 128M, nets: [lan]}
 LAB
-yes_if() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
-unprivileged() { setpriv --bounding-set -all --inh-caps -all -- "$@"; }
 
 ip link set lo up
 said="$(unprivileged timeout 60 ./ruche --accel soft --headless "$lab" 2>&1 </dev/null)"

@@ -5,11 +5,10 @@
 # long after the privileges are gone. What is named later is refused, and said why.
 set -u
 cd "$(dirname "$0")/../.."
-setpriv --bounding-set -all --inh-caps -all true 2>/dev/null || { echo "skip held - not root, or without the privilege to give up privileges"; exit 77; }
 theirs="$TMPDIR/theirs" lab="$TMPDIR/lab.yaml" socket="$TMPDIR/socket" pid=''
 . tests/lib/guest.sh
+unprivileged true 2>/dev/null || { echo "skip held - not root, or without the privilege to give up privileges"; exit 77; }
 trap 'kill -9 $pid 2>/dev/null; wait 2>/dev/null' EXIT
-yes_if() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
 
 mkdir "$theirs"
 cp build/guests/vmlinuz build/guests/initrd.gz "$theirs"
@@ -31,7 +30,7 @@ guests:
       - {name: over, base: $theirs/base.img, overlay: $TMPDIR/over.img}
   stays: {image: hello, memory: 16M}
 LAB
-said="$(setpriv --bounding-set -all --inh-caps -all timeout 60 ./ruche --accel soft --headless "$lab" 2>&1 </dev/null)"
+said="$(unprivileged timeout 60 ./ruche --accel soft --headless "$lab" 2>&1 </dev/null)"
 say without_the_privilege_they_are_refused "$(yes_if grep -q "raw.img. cannot be opened: Permission denied" <<<"$said")" "$said"
 
 said="$(setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 65534 --clear-groups timeout 60 ./ruche run --accel soft -m 16M \
