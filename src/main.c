@@ -3,8 +3,8 @@
  * main: puts the parts together: options, engines, the lab, the control socket, and who gives
  * the commands: a script, a person at the prompt, or nobody (--headless).
  *
- * Signals come by a descriptor on the main loop; they are blocked in every thread, since they
- * are blocked here before the first one is made.
+ * Signals are blocked in every thread, since they are blocked here before the first one is made; main's loop lets
+ * them through.
  */
 #include "core/accel.h"
 #include "core/batch.h"
@@ -40,7 +40,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,7 +63,6 @@ struct app {
     struct line_mode *ui;
     struct ui *screen;
     struct loop_fd *signals;
-    int signal_fd;
     bool interactive, settled;
     char guest[VM_NAME_MAX + 1]; /* of `ruche run` */
 };
@@ -296,24 +294,39 @@ static void on_any_event(void *opaque, const struct event *ev)
         loop_post(session_loop(a->session), check_settled, a);
 }
 
-/* Signals. */
+/* Signals: main's loop lets them through while it waits, and the handler tells it by a pipe. With a signalfd the kernel
+ * would wake main at each signal of the process, those that end a KVM_RUN too. */
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
+static int signal_pipe[2] = {-1, -1};
+
+static void caught(int sig)
+{
+    const uint8_t b = (uint8_t)sig;
+    const int saved = errno;
+
+    if (write(signal_pipe[1], &b, 1) < 0) {
+        /* full: main has enough to do */
+    }
+    errno = saved;
+}
 
 static void on_signal(void *arg, uint32_t events)
 {
     struct app *a = arg;
-    struct signalfd_siginfo si;
+    uint8_t sig;
 
     (void)events;
-    if (read(a->signal_fd, &si, sizeof si) != sizeof si)
+    if (read(signal_pipe[0], &sig, 1) != 1)
         return;
-    switch (si.ssi_signo) {
+    switch (sig) {
     case SIGWINCH:
     case SIGTSTP:
         if (a->ui)
-            line_mode_signal(a->ui, (int)si.ssi_signo);
+            line_mode_signal(a->ui, sig);
         else if (a->screen)
-            ui_signal(a->screen, (int)si.ssi_signo);
-        else if (si.ssi_signo == SIGTSTP)
+            ui_signal(a->screen, sig);
+        else if (sig == SIGTSTP)
             raise(SIGSTOP);
         break;
     case SIGINT:
@@ -322,22 +335,37 @@ static void on_signal(void *arg, uint32_t events)
             break;
         } /* fall through */
     default:
-        log_msg(LOG_INFO, "ended by SIG%s", sigabbrev_np((int)si.ssi_signo));
-        session_quit(a->session, 128 + (int)si.ssi_signo);
+        log_msg(LOG_INFO, "ended by SIG%s", sigabbrev_np(sig));
+        session_quit(a->session, 128 + sig);
     }
 }
 
-static int block_signals(void)
+static sigset_t signal_set(void)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
     sigset_t set;
 
     sigemptyset(&set);
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaddset(&set, signals[i]);
+    return set;
+}
+
+static int catch_signals(void)
+{
+    const struct sigaction sa = {.sa_handler = caught, .sa_flags = SA_RESTART};
+    const sigset_t set = signal_set();
+
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
     sigprocmask(SIG_BLOCK, &set, NULL);
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction was;
+
+        if (sigaction(signals[i], NULL, &was) == 0 && (signals[i] != SIGHUP || was.sa_handler != SIG_IGN)) /* nohup(1) */
+            sigaction(signals[i], &sa, NULL);
+    }
     signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return 0;
 }
 
 /* What this instance may reach from now on. */
@@ -382,6 +410,7 @@ static int make_session(struct app *a, struct err *e)
     struct session_params p = {.accel = a->o.accel, .board = &pc_board, .name = a->o.name};
     struct cmd_client out = {.write = write_std, .done = nothing_done, .opaque = a};
     struct session_listener settle = {.event = on_any_event, .opaque = a};
+    const sigset_t set = signal_set();
     struct err dropped;
     int status = EXIT_FAILED;
     struct lab *lab;
@@ -413,7 +442,8 @@ static int make_session(struct app *a, struct err *e)
                 session_engine(a->session)->name, session_engine_note(a->session));
     session_listen(a->session, &settle);
     session_set_output(a->session, &out);
-    a->signals = loop_add_fd(session_loop(a->session), a->signal_fd, EPOLLIN, on_signal, a, e);
+    a->signals = loop_add_fd(session_loop(a->session), signal_pipe[0], EPOLLIN, on_signal, a, e);
+    loop_let_through(session_loop(a->session), &set);
     return a->signals ? 0 : complain(e, EXIT_FAILED);
 }
 
@@ -505,7 +535,10 @@ static int run(struct app *a)
         err_set(&e, -status, "log `%s` cannot be written: %s", a->o.log, strerror(-status));
         return complain(&e, EXIT_FAILED);
     }
-    a->signal_fd = block_signals();
+    if ((status = catch_signals()) < 0) {
+        err_set(&e, -status, "no pipe for signals: %s", strerror(-status));
+        return complain(&e, EXIT_FAILED);
+    }
     allow_files();
     slice_ask(0, SLICE_SERVES_NS); /* all threads have it from here; vCPUs ask for others */
     slice_first(); /* the governor keeps that; we have the privilege now or never */
@@ -563,7 +596,7 @@ static int man(void)
 
 int main(int argc, char **argv)
 {
-    struct app a = {.signal_fd = -1};
+    struct app a = {0};
     struct err e = {0};
     int status;
 

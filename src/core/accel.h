@@ -158,8 +158,9 @@ struct accel_ops {
     /* Fills at most `max`, returns how many. At any time. */
     unsigned (*vcpu_kstats)(struct accel_vcpu *v, struct kstat *out, unsigned max);
 
-    /* Is it in a HLT that the engine itself waits out? 1 or 0; negative: not known here. At any time. */
-    int (*vcpu_halted)(struct accel_vcpu *v);
+    /* Is it in a HLT that the engine itself waits out? 1 or 0; negative: not known here. `halts`: how often it came to
+     * one, also if that ended at once, modulo 2^32; left alone where that is not known. At any time. */
+    int (*vcpu_halted)(struct accel_vcpu *v, uint32_t *halts);
 
     /* Guest TSC frequency in kHz. */
     uint32_t (*tsc_khz)(struct accel_vm *vm);

@@ -24,6 +24,7 @@ struct kvm_stat_map {
     uint32_t *offset;      /* into the descriptor's file */
     char *blob;            /* the descriptors */
     uint32_t blocking;     /* where the kernel says that the vCPU is in HLT; 0: it does not (before 5.17) */
+    uint32_t halts;        /* and how often it came to one, not far behind; 0: it does not */
 };
 
 struct accel_vcpu {
@@ -73,6 +74,6 @@ uint32_t kvm_tsc_khz(struct accel_vm *vm);
 void kvm_stats_open(struct accel_vcpu *v);
 void kvm_stats_close(struct accel_vcpu *v);
 unsigned kvm_stats_read(struct accel_vcpu *v, struct kstat *out, unsigned max);
-int kvm_vcpu_halted(struct accel_vcpu *v);
+int kvm_vcpu_halted(struct accel_vcpu *v, uint32_t *halts);
 
 #endif

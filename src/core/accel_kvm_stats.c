@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { STATS_MAX_DESC = 512 };
+enum { STATS_MAX_DESC = 512, HALTS_FAR = 512 /* bytes that are read for both */ };
 
 static bool stat_is_scalar(const struct kvm_stats_desc *d)
 {
@@ -36,6 +36,8 @@ static void stats_index(struct kvm_stat_map *m, const struct kvm_stats_header *h
                                        .instant = (d->flags & KVM_STATS_TYPE_MASK) != KVM_STATS_TYPE_CUMULATIVE};
         if (strcmp(d->name, "blocking") == 0)
             m->blocking = h->data_offset + d->offset;
+        else if (strcmp(d->name, "halt_exits") == 0)
+            m->halts = h->data_offset + d->offset;
         m->offset[m->n++] = h->data_offset + d->offset;
     }
 }
@@ -59,6 +61,8 @@ void kvm_stats_open(struct accel_vcpu *v)
     if (m->blob && m->stat && m->offset &&
         pread(m->fd, m->blob, bytes, (off_t)h.desc_offset) == (ssize_t)bytes)
         stats_index(m, &h);
+    if (m->halts < m->blocking || m->halts + sizeof(uint64_t) > m->blocking + HALTS_FAR)
+        m->halts = 0;
 }
 
 void kvm_stats_close(struct accel_vcpu *v)
@@ -97,11 +101,16 @@ unsigned kvm_stats_read(struct accel_vcpu *v, struct kstat *out, unsigned max)
     return n;
 }
 
-int kvm_vcpu_halted(struct accel_vcpu *v)
+int kvm_vcpu_halted(struct accel_vcpu *v, uint32_t *halts)
 {
-    uint64_t blocking;
+    const struct kvm_stat_map *m = &v->stats;
+    const size_t at = m->halts ? (m->halts - m->blocking) / sizeof(uint64_t) : 0;
+    uint64_t from_blocking[HALTS_FAR / sizeof(uint64_t)];
+    const size_t bytes = (at + 1) * sizeof(uint64_t);
 
-    if (!v->stats.blocking || pread(v->stats.fd, &blocking, sizeof blocking, v->stats.blocking) != sizeof blocking)
+    if (!m->blocking || pread(m->fd, from_blocking, bytes, m->blocking) != (ssize_t)bytes)
         return -1;
-    return blocking != 0;
+    if (at)
+        *halts = (uint32_t)from_blocking[at];
+    return from_blocking[0] != 0;
 }

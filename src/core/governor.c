@@ -28,6 +28,7 @@ enum {
     STACK_BYTES = 256 << 10,
     PACE_HZ = 1000, PACE_BRIEF_HZ = 500, /* timers of guests that work when they are woken, and of others */
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
+    HOLD_TICKS = 4, BRIEF_MOST_NS = 1000000, /* what it costs to hold somebody while another is awake, as far as that matters */
     LEISURE = 16, FREE_LEISURE = 2, /* where they cost more, as with many guests: a sixteenth, or half, of a CPU at most */
 };
 
@@ -46,7 +47,7 @@ struct gov_guest {
     cpu_set_t cpus; /* of all its vCPUs */
     bool unseen; /* nobody tells when it halts or wakes */
     unsigned pace; /* so often a second its timers may take the CPU from others; 0: as they like */
-    _Atomic bool stirs; /* it matters when it halts or wakes; partners: governor_stir, governor_halts */
+    _Atomic bool halt_is_news, wake_is_news; /* partners: governor_halts, governor_stir */
     struct sched_domain domain; /* used if it is the first of its domain */
     struct gov_guest *root;     /* that one; written under `heir_lock`, too */
     struct heir { /* who is held and is let run by the first that halts; if it is the first of its domain */
@@ -60,6 +61,7 @@ struct gov_guest {
         uint32_t sleep; /* of its thread, begun before that was read; 0: none */
         int64_t wait_ns;
         uint32_t naps;
+        bool looked; /* so `naps` were read */
         enum gov_hold told;
         bool wait_read;
         bool busy;     /* it has the slices of those that never halt */
@@ -184,11 +186,8 @@ static bool read_cpu(struct gov_guest *a, unsigned i, double dt, uint64_t now)
 {
     struct reading *r = &a->reading[i];
     struct sched_cpu *c = &a->s.cpu[i];
-    uint32_t naps = a->ops->naps(a->vm, i);
     bool awake;
 
-    c->naps = naps - r->naps;
-    r->naps = naps;
     c->used = read_used(a, i);
     c->waited = 0;
     c->held = dt - fmin(dt, (double)(now - r->run_ns) / 1e9);
@@ -209,12 +208,24 @@ static void read_io(struct gov_guest *a, uint64_t now)
     a->io_read_ns = look ? now : a->io_read_ns;
 }
 
+static void read_now(struct gov_guest *a, unsigned i, bool look)
+{
+    struct reading *r = &a->reading[i];
+    struct sched_cpu *c = &a->s.cpu[i];
+    uint32_t naps = r->naps;
+
+    c->now = look ? a->ops->now(a->vm, i) : NOW_ASLEEP;
+    r->naps = look ? a->ops->naps(a->vm, i) : naps;
+    c->naps = look && r->looked ? r->naps - naps : 0;
+    r->looked = look;
+}
+
 static void read_guest(struct gov_guest *a, double dt, uint64_t now)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++) {
         bool awake = read_cpu(a, i, dt, now);
 
-        a->s.cpu[i].now = a->unseen && !awake ? NOW_ASLEEP : a->ops->now(a->vm, i);
+        read_now(a, i, awake || !a->unseen);
     }
     read_io(a, now);
 }
@@ -298,7 +309,7 @@ static void name_heir(struct governor *g, struct gov_guest *root)
             const struct sched_cpu *c = &a->s.cpu[i];
             bool held = a->reading[i].told == GOV_HOLD_SHARE && sched_wants(c);
 
-            a->reading[i].leaves_room = root->domain.cpus == 1 && takes_cpu(a, i) && !sched_is_brief(c);
+            a->reading[i].leaves_room = root->domain.cpus == 1 && takes_cpu(a, i) && !c->brief;
             run += a->reading[i].leaves_room;
             if (held && (!h.guest || sched_before(&a->s, c, &h.guest->s, &h.guest->s.cpu[h.cpu])))
                 h = (struct heir){.guest = a, .cpu = i};
@@ -343,7 +354,7 @@ static void set_slices(const struct governor *g, struct gov_guest *a)
 static bool works(const struct gov_guest *a)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++)
-        if (a->s.cpu[i].demand >= SCHED_LIGHT && !sched_is_brief(&a->s.cpu[i]))
+        if (a->s.cpu[i].demand >= SCHED_LIGHT && !a->s.cpu[i].brief)
             return true;
     return false;
 }
@@ -365,9 +376,60 @@ static void note(struct gov_guest *a, double dt)
     a->why[a->s.reason] += dt;
 }
 
-static bool may_stir(const struct gov_guest *a)
+/* Who has halted or woken since the tick looked has told nobody if that was no news yet. */
+static uint32_t missed(const struct gov_guest *a)
 {
-    return a->gov->enforce && a->root->domain.contended && works(a);
+    uint32_t poke = 0;
+
+    for (unsigned i = 0; i < a->s.ncpus && !a->unseen; i++) {
+        enum sched_now now = a->ops->now(a->vm, i);
+
+        if (now != a->s.cpu[i].now)
+            poke |= POKE_STIR | (now == NOW_ASLEEP ? POKE_FREE : 0);
+    }
+    return poke;
+}
+
+static unsigned busy_vcpus(const struct gov_guest *a)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < a->s.ncpus; i++)
+        n += a->reading[i].busy && takes_cpu(a, i);
+    return n;
+}
+
+static bool any_held(const struct gov_guest *a)
+{
+    for (unsigned i = 0; i < a->s.ncpus; i++)
+        if (a->reading[i].told == GOV_HOLD_SHARE)
+            return true;
+    return false;
+}
+
+/* A halt is news to who is held; a wake also if somebody runs who might have to be held for it. Else ticks for them
+ * are not worth what they take from the guests. */
+static void find_news(struct governor *g, const struct gov_guest *root)
+{
+    bool held = false;
+    unsigned busy = 0;
+
+    for (struct gov_guest *a = g->guests; a; a = a->next) {
+        if (!a->live || a->root != root)
+            continue;
+        held |= any_held(a);
+        busy += busy_vcpus(a);
+    }
+    for (struct gov_guest *a = g->guests; a; a = a->next) {
+        bool counts = g->enforce && root->domain.contended && works(a), halts = a->halt_is_news, wakes = a->wake_is_news;
+
+        if (!a->live || a->root != root)
+            continue;
+        a->halt_is_news = counts && held;
+        a->wake_is_news = counts && (held || busy > busy_vcpus(a));
+        if (a->halt_is_news > halts || a->wake_is_news > wakes)
+            atomic_fetch_or(&g->poked, missed(a));
+    }
 }
 
 /* Some vCPU of it was found awake, or asleep, and may be otherwise before the next tick without a word. */
@@ -376,9 +438,11 @@ static bool may_change_unseen(const struct gov_guest *a, enum sched_now was)
     double least = was == NOW_ASLEEP ? PEEK_DEMAND : SCHED_LIGHT;
     bool any = false;
 
+    if (!a->live || !a->unseen || !(was == NOW_ASLEEP ? a->wake_is_news : a->halt_is_news))
+        return false;
     for (unsigned i = 0; i < a->s.ncpus; i++)
         any |= a->s.cpu[i].now == was && !a->reading[i].busy && a->s.cpu[i].demand >= least;
-    return any && a->unseen && a->stirs && a->live;
+    return any;
 }
 
 static bool has_changed(struct gov_guest *a, enum sched_now was)
@@ -428,6 +492,7 @@ static double step_domain(struct governor *g, struct gov_guest *root, double dt)
         if (a->live && a->root == root)
             g->list[n++] = &a->s;
     root->domain.elsewhere = !g->enforce;
+    root->domain.brief = fmin(HOLD_TICKS * (double)g->cost_ns, BRIEF_MOST_NS) / 1e9;
     step = sched_step(&root->domain, g->list, n, dt);
     for (struct gov_guest *a = g->guests; a; a = a->next)
         for (unsigned i = 0; i < a->s.ncpus && a->root == root; i++)
@@ -466,7 +531,6 @@ static double tick(struct governor *g)
         if (!a->live)
             continue;
         note(a, dt);
-        a->stirs = may_stir(a);
         set_slices(g, a);
         set_pace(a);
         for (unsigned i = 0; i < a->s.ncpus && !g->enforce; i++)
@@ -476,6 +540,7 @@ static double tick(struct governor *g)
         if (!is_root(r))
             continue;
         tell_domain(g, r);
+        find_news(g, r);
         name_heir(g, r);
     }
     g->looks = 0;
@@ -781,7 +846,7 @@ void governor_end(struct gov_guest *a)
 {
     pthread_mutex_lock(&a->gov->lock);
     a->live = false;
-    a->stirs = false;
+    a->halt_is_news = a->wake_is_news = false;
     forget_heirs(a->gov);
     regroup(a->gov); /* nobody's domain is called by it */
     poke(a->gov, POKE_NOW);
@@ -805,13 +870,13 @@ void governor_halts(struct gov_guest *a, unsigned cpu)
     }
     if (sleeps) /* it may preempt us */
         futex_wake(sleeps);
-    if (a->stirs) /* it has left a CPU */
+    if (a->halt_is_news) /* it has left a CPU */
         poke(a->gov, POKE_STIR | POKE_FREE);
 }
 
 void governor_stir(struct gov_guest *a)
 {
-    if (a->stirs)
+    if (a->wake_is_news)
         poke(a->gov, POKE_STIR);
 }
 

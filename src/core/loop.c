@@ -50,6 +50,8 @@ struct loop {
     struct loop_fd *sources;
     struct loop_timer *timers;
     bool reap;
+    bool lets_through;
+    sigset_t let_through; /* if so */
     pthread_mutex_t post_lock; /* protects the list of posted calls */
     struct posted *first, **last;
 };
@@ -165,6 +167,12 @@ void loop_free(struct loop *l)
     free(l);
 }
 
+void loop_let_through(struct loop *l, const sigset_t *set)
+{
+    l->let_through = *set;
+    l->lets_through = true;
+}
+
 void loop_step(struct loop *l, int timeout_ms)
 {
     struct epoll_event ev[LOOP_EVENTS_PER_TURN];
@@ -172,7 +180,11 @@ void loop_step(struct loop *l, int timeout_ms)
 
     l->owner = pthread_self();
     l->depth++;
+    if (l->lets_through) /* epoll_pwait would not while there are events */
+        pthread_sigmask(SIG_UNBLOCK, &l->let_through, NULL);
     n = epoll_wait(l->epoll, ev, LOOP_EVENTS_PER_TURN, timeout_ms);
+    if (l->lets_through)
+        pthread_sigmask(SIG_BLOCK, &l->let_through, NULL);
     for (int i = 0; i < n; i++) {
         struct loop_fd *s = ev[i].data.ptr;
 

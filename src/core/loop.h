@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -24,6 +25,9 @@ typedef void (*loop_fn)(void *arg);
 
 struct loop *loop_new(struct err *e);
 void loop_free(struct loop *l); /* frees its sources, closes none of their descriptors */
+
+/* Signals of `set`, which its thread blocks, are let through while it waits. Their handlers may make a source ready. */
+void loop_let_through(struct loop *l, const sigset_t *set);
 
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);

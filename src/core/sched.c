@@ -76,6 +76,7 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
             if (!c->hold && !v->paused)
                 measure_cpu(c, dt - c->held);
             c->demand = fmax(0, least(c->demand, 1));
+            c->brief = c->demand < c->nap_rate * fmax(d->brief, SCHED_BRIEF);
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
             want += v->paused ? 0 : would_use(v, c);
             waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;
@@ -261,11 +262,12 @@ static void hold_all(struct sched_vm *v, bool hold)
         v->cpu[i].hold = hold;
 }
 
+/* The part of a CPU that it takes from others. */
 static double wants_now(const struct sched_cpu *c)
 {
     if (!sched_wants(c))
         return 0;
-    return c->now == NOW_AWAKE ? 1 : c->demand;
+    return c->now == NOW_AWAKE && !c->brief ? 1 : c->demand;
 }
 
 /* Admits `m` of its vCPUs that want to run, those that had least of late. */
@@ -319,7 +321,7 @@ static double place_of(const struct sched_domain *d, const struct sched_vm *v)
     if (!halts_are_seen(v))
         return v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
     for (unsigned i = 0; i < v->ncpus; i++)
-        sum += sched_is_brief(&v->cpu[i]) ? v->cpu[i].demand : wants_now(&v->cpu[i]);
+        sum += v->cpu[i].brief ? v->cpu[i].demand : wants_now(&v->cpu[i]);
     return sum;
 }
 

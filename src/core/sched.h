@@ -11,8 +11,9 @@
  * nothing in the ratio, and a slice that was too long is made up for by a longer wait, also at
  * 1000:1. Who wants less than it is entitled to banks nothing.
  * Those who are owed most run; the others are held. Who is known to sleep takes no place: so if
- * the caller steps whenever somebody halts or wakes, no place is ever empty while another wants it,
- * and who wakes within its part has one at once. Where that cannot be known, the mean of what a
+ * the caller steps whenever somebody halts while others are held, or wakes while others run, no place is ever empty
+ * while another wants it, and who wakes within its part has one at once. Who sleeps again soon is not worth that
+ * (`brief`): it takes the part of a place that it uses, and the kernel sees to it. Where that cannot be known, the mean of what a
  * guest wanted stands for what it wants now. Only the last one admitted may have some of
  * its vCPUs held, in turns, else two CPUs could not be divided 1:1 among a guest with two vCPUs
  * and one with one.
@@ -28,7 +29,7 @@
 #include <stdbool.h>
 
 #define SCHED_LIGHT 0.05     /* a vCPU that wants less is not worth holding */
-#define SCHED_BRIEF 0.00025 /* seconds awake; who sleeps again sooner is not worth holding others for */
+#define SCHED_BRIEF 0.00025 /* seconds awake, at least; who sleeps again sooner is not worth holding others for */
 
 enum sched_now { NOW_UNKNOWN, NOW_AWAKE, NOW_ASLEEP };
 
@@ -44,6 +45,7 @@ struct sched_cpu { /* one vCPU */
     double ran;    /* in which it ran */
     double nap_rate; /* a second */
     double turn; /* CPU time, fading: who has had less comes first */
+    bool brief;  /* when it wakes the kernel fits it in */
     /* decided */
     bool hold;
 };
@@ -52,12 +54,6 @@ struct sched_cpu { /* one vCPU */
 static inline bool sched_wants(const struct sched_cpu *c)
 {
     return c->demand >= SCHED_LIGHT && c->now != NOW_ASLEEP;
-}
-
-/* The kernel fits it in when it wakes. */
-static inline bool sched_is_brief(const struct sched_cpu *c)
-{
-    return c->demand < c->nap_rate * SCHED_BRIEF;
 }
 
 struct sched_vm {
@@ -83,6 +79,7 @@ struct sched_vm {
 
 struct sched_domain {
     double cpus;     /* host CPUs that it may use */
+    double brief;    /* as SCHED_BRIEF where holding costs more; or 0 */
     bool elsewhere;  /* something else holds guests: who is capped waits for its cap */
     /* state */
     double used, wanted;

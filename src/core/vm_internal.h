@@ -72,7 +72,8 @@ struct vcpu {
     _Atomic uint32_t sleeps; /* odd: in futex_wait on attention; another number each time; partners: vcpu_post, the governor */
     _Atomic uint32_t nap; /* enum vcpu_nap; read by the governor */
     _Atomic int stepped; /* how the last ATT_STEP ended, as accel->vcpu_step */
-    _Atomic uint32_t naps; /* how often it became NAP_ASLEEP, also again, if what woke it did not end its halt */
+    _Atomic uint32_t naps; /* how often it became NAP_ASLEEP, also again, if what woke it did not end its halt; or halted
+                            * where the engine waits that out: then the governor's */
     const uint32_t *on_cpu; /* where the kernel writes which host CPU the thread is on; NULL: nowhere */
     _Atomic bool parked; /* in ATT_PARK; being held is not enough */
     bool halted;           /* own thread: HLT was executed, or waiting for INIT/SIPI */

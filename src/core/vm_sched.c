@@ -101,12 +101,14 @@ static void hold(void *opaque, unsigned cpu, enum gov_hold how)
 
 static enum sched_now now(void *opaque, unsigned cpu)
 {
-    const struct vm *vm = opaque;
-    const struct vcpu *v = &vm->vcpu[cpu];
+    struct vm *vm = opaque;
+    struct vcpu *v = &vm->vcpu[cpu];
 
     if (!vm->irqchip_user) {
-        int halted = vm->accel->vcpu_halted ? vm->accel->vcpu_halted(v->av) : -1;
+        uint32_t halts = v->naps;
+        int halted = vm->accel->vcpu_halted ? vm->accel->vcpu_halted(v->av, &halts) : -1;
 
+        v->naps = halts;
         return halted < 0 ? NOW_UNKNOWN : halted ? NOW_ASLEEP : NOW_AWAKE;
     }
     return v->nap == NAP_ASLEEP && !(v->attention & ~(uint32_t)ATT_HOLD) ? NOW_ASLEEP : NOW_AWAKE;

@@ -28,7 +28,7 @@ struct machine {
     double foreign;           /* busy threads of others */
     double now, due;
     unsigned n, steps;
-    bool seen; /* a step at once when somebody halts or wakes */
+    bool seen; /* a step at once when somebody halts or wakes who is not brief */
     struct sched_vm *sleeper; /* sleeps around each step */
 };
 
@@ -91,10 +91,12 @@ static bool tell_now(struct machine *m)
 
     for (unsigned k = 0; k < m->n && m->seen; k++)
         for (unsigned i = 0; i < m->vm[k].ncpus; i++) {
+            struct sched_cpu *c = &m->cpu[k][i];
             enum sched_now now = wants(m, k) ? NOW_AWAKE : NOW_ASLEEP;
 
-            changed |= m->cpu[k][i].now != now;
-            m->cpu[k][i].now = now;
+            changed |= c->now != now && !c->brief;
+            c->naps += c->now == NOW_AWAKE && now == NOW_ASLEEP;
+            c->now = now;
         }
     return changed;
 }
@@ -113,8 +115,10 @@ static void simulate(struct machine *m, double seconds)
         for (unsigned k = 0; k < m->n; k++)
             m->entitled[k] += m->vm[k].entitlement * (m->due - m->now);
         for (unsigned k = 0; k < m->n; k++)
-            for (unsigned i = 0; i < CPUS; i++)
+            for (unsigned i = 0; i < CPUS; i++) {
                 m->cpu[k][i].used = m->cpu[k][i].waited = 0;
+                m->cpu[k][i].naps = 0;
+            }
     }
 }
 
@@ -233,17 +237,19 @@ static void a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest(void **state
     }
 }
 
-/* In how many of 300 steps the busy one is held, beside one that is always seen awake and sleeps `naps` times a step. */
-static unsigned held_beside(unsigned naps)
+/* In how many of 200 steps of 2 ms the busy one is held, beside one that is always seen awake, uses so much in each and
+ * sleeps `naps` times, where holding somebody is not worth it for who is awake for less than `brief`. */
+static unsigned held_beside(double used, unsigned naps, double brief)
 {
     struct machine *m = machine(1);
     unsigned held = 0;
 
     add(m, 100, 1, 1);
     add(m, 100, 1, 1);
+    m->d.brief = brief;
     for (unsigned i = 0; i < 300; i++) {
         m->cpu[0][0].used = 0.0018;
-        m->cpu[1][0].used = 0.0002;
+        m->cpu[1][0].used = used;
         m->cpu[0][0].waited = 0.0002;
         m->cpu[0][0].now = m->cpu[1][0].now = NOW_AWAKE;
         m->cpu[1][0].naps = naps;
@@ -257,8 +263,38 @@ static unsigned held_beside(unsigned naps)
 static void nobody_is_held_for_who_wakes_for_a_moment_only(void **state)
 {
     (void)state;
-    assert_int_equal(held_beside(4), 0);
-    assert_int_equal(held_beside(0), 200);
+    assert_int_equal(held_beside(0.0002, 4, 0), 0);
+    assert_int_equal(held_beside(0.0002, 0, 0), 200);
+}
+
+static void where_holding_costs_more_a_moment_is_longer(void **state)
+{
+    (void)state;
+    assert_int_equal(held_beside(0.0006, 1, 0), 200);
+    assert_int_equal(held_beside(0.0006, 1, 0.0005), 200);
+    assert_int_equal(held_beside(0.0006, 1, 0.0007), 0);
+    assert_int_equal(held_beside(0.0002, 1, 0.0001), 0); /* never less than SCHED_BRIEF */
+}
+
+/* Nobody steps when it halts. */
+static void nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    m->seen = true;
+    m->period = 0.002;
+    m->d.brief = 0.001;
+    add(m, 100, 1, 1);
+    add(m, 100, 1, 1);
+    add(m, 40, 1, 0.45);
+    settle(m);
+    simulate(m, 5);
+    assert_true(m->cpu[2][0].brief);
+    assert_true(m->idle < 0.01 * 5);
+    assert_near(m->got[2] / 5, 1.0 / 6, 0.005);
+    assert_near(m->got[0] / m->got[1], 1, 0.01);
+    free(m);
 }
 
 /* It wakes for a tenth of the time, and waits twice as long each time for what runs there. */
@@ -527,6 +563,8 @@ int main(void)
         cmocka_unit_test(idle_guests_leave_all_to_the_others),
         cmocka_unit_test(a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest),
         cmocka_unit_test(nobody_is_held_for_who_wakes_for_a_moment_only),
+        cmocka_unit_test(where_holding_costs_more_a_moment_is_longer),
+        cmocka_unit_test(nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part),
         cmocka_unit_test(waiting_to_be_woken_is_no_demand),
         cmocka_unit_test(what_somebody_is_told_late_is_no_time_of_his_own),
         cmocka_unit_test(each_that_runs_has_a_cpu_where_no_other_is),
