@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -316,6 +317,44 @@ static void a_turn_inside_a_turn_frees_nothing_under_it(void **state)
     step_until(*state, &s.calls, 1);
 }
 
+static volatile sig_atomic_t caught;
+
+static void on_signal(int sig)
+{
+    caught = sig;
+}
+
+/* Also while it never has to wait, for a source is always ready. */
+static void signals_are_let_through_while_it_waits_only(void **state)
+{
+    const struct sigaction sa = {.sa_handler = on_signal};
+    struct seen s = {0};
+    sigset_t set;
+    int fd[2];
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    assert_int_equal(sigaction(SIGUSR1, &sa, NULL), 0);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    assert_int_equal(pipe(fd), 0);
+    assert_int_equal(write(fd[1], "x", 1), 1);
+    assert_non_null(loop_add_fd(*state, fd[0], EPOLLIN, on_fd, &s, NULL));
+    raise(SIGUSR1);
+    loop_step(*state, 0);
+    assert_int_equal(caught, 0); /* nobody has said so yet */
+    loop_let_through(*state, &set);
+    loop_step(*state, 1000);
+    assert_int_equal(caught, SIGUSR1);
+    caught = 0;
+    raise(SIGUSR1);
+    assert_int_equal(caught, 0);
+    loop_step(*state, 1000);
+    assert_int_equal(caught, SIGUSR1);
+    assert_true(s.calls >= 2);
+    close(fd[0]);
+    close(fd[1]);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -332,6 +371,7 @@ int main(void)
         T(posts_from_many_threads_all_arrive_on_the_loops_thread),
         T(another_thread_can_stop_a_running_loop),
         T(a_turn_inside_a_turn_frees_nothing_under_it),
+        T(signals_are_let_through_while_it_waits_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
