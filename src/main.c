@@ -352,7 +352,7 @@ static sigset_t signal_set(void)
 
 static int catch_signals(void)
 {
-    const struct sigaction sa = {.sa_handler = caught, .sa_flags = SA_RESTART};
+    const struct sigaction sa = {.sa_handler = caught};
     const sigset_t set = signal_set();
 
     if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)

@@ -2,7 +2,7 @@
  *
  * governor: see governor.h.
  */
-#include "core/governor.h"
+#include "core/governor_internal.h"
 
 #include "core/clock.h"
 #include "core/futex.h"
@@ -24,74 +24,12 @@
 #include <unistd.h>
 
 enum {
-    LOOKS_MAX = 8, PEEK_NS = 400000, IO_LOOK_NS = 4000000,
+    PEEK_NS = 400000, IO_LOOK_NS = 4000000,
     STACK_BYTES = 256 << 10,
     PACE_HZ = 1000, PACE_BRIEF_HZ = 500, /* timers of guests that work when they are woken, and of others */
     STIR_NS = 1000000, STIR_BURST = 4, /* guests that halt and wake cost a tick each ms, or some at once */
-    HOLD_TICKS = 4, BRIEF_MOST_NS = 1000000, /* what it costs to hold somebody while another is awake, as far as that matters */
     LEISURE = 16, FREE_LEISURE = 2, /* where they cost more, as with many guests: a sixteenth, or half, of a CPU at most */
-};
-
-#define PEEK_DEMAND 0.25 /* who wants less is served well enough by the kernel when it wakes */
-
-/* Bits of `poked`. FREE: a STIR while a CPU has nothing to do: that tick hardly takes anything from anybody. */
-enum { POKE_NOW = 1, POKE_STIR = 2, POKE_IDLE = 4, POKE_FREE = 8 };
-
-struct gov_guest {
-    struct governor *gov;
-    struct gov_guest *next;
-    const struct gov_ops *ops;
-    void *vm;
-    /* all below: under the governor's lock, but for what says otherwise */
-    bool live;
-    cpu_set_t cpus; /* of all its vCPUs */
-    bool unseen; /* nobody tells when it halts or wakes */
-    unsigned pace; /* so often a second its timers may take the CPU from others; 0: as they like */
-    _Atomic bool halt_is_news, wake_is_news; /* partners: governor_halts, governor_stir */
-    struct sched_domain domain; /* used if it is the first of its domain */
-    struct gov_guest *root;     /* that one; written under `heir_lock`, too */
-    struct heir { /* who is held and is let run by the first that halts; if it is the first of its domain */
-        struct gov_guest *guest; /* NULL: nobody */
-        unsigned cpu;
-    } heir; /* under `heir_lock`; while there is one, so is its `told` */
-    struct sched_vm s;
-    uint64_t io_ns, io_read_ns; /* what its other threads have used, and when we looked */
-    struct reading {
-        uint64_t cpu_ns, run_ns; /* `run_ns`: when it was let run */
-        uint32_t sleep; /* of its thread, begun before that was read; 0: none */
-        int64_t wait_ns;
-        uint32_t naps;
-        bool looked; /* so `naps` were read */
-        enum gov_hold told;
-        bool wait_read;
-        bool busy;     /* it has the slices of those that never halt */
-        _Atomic bool leaves_room; /* if it halts another can run; partner: governor_halts */
-        cpu_set_t may; /* where it may run */
-        int to;        /* the host CPU that it is sent to now; negative: none */
-    } *reading; /* one a vCPU */
-    /* the interval that is open, and the last one */
-    double seconds, entitled, why[REASONS];
-    double entitlement;
-    enum sched_reason reason;
-};
-
-struct governor {
-    pthread_mutex_t lock, heir_lock; /* the second: within the first */
-    pthread_t thread;
-    _Atomic bool quit;
-    _Atomic uint32_t poked; /* the thread sleeps on it */
-    bool started, regroup, enforce;
-    bool idle; /* at the last tick no guest ran */
-    unsigned cpus;
-    struct idle_watch **watch; /* one a CPU where guests may run whose halts nobody tells; else NULL */
-    struct gov_guest *guests;
-    struct sched_vm **list;    /* room for all of them */
-    struct sched_place *place; /* and for all their vCPUs */
-    unsigned looks; /* at CPUs that seemed idle, since the last tick */
-    bool peeks;     /* somebody may wake without a word */
-    uint64_t last_ns, stir_ns; /* the thread's: last tick; ticks that halts and wakes have cost */
-    uint64_t cost_ns;          /* the thread's: of a tick of late */
-    _Atomic uint64_t used_ns; /* the thread's own; partner: governor_cpu_ns */
+    HOLD_TICKS = 4, MOMENT_NS = 1000000, /* others are not held for who is awake for less than ticks cost, or this */
 };
 
 /* Domains: guests whose CPU sets meet, also by way of others. */
@@ -232,11 +170,6 @@ static void read_guest(struct gov_guest *a, double dt, uint64_t now)
 
 /* Placing: each that runs has a CPU of its own. */
 
-static bool takes_cpu(const struct gov_guest *a, unsigned i)
-{
-    return !a->s.paused && !a->s.cpu[i].hold && sched_wants(&a->s.cpu[i]);
-}
-
 /* Who shares a CPU with another, or is about to run, is told where to go. */
 static void place_domain(struct governor *g, const struct gov_guest *root)
 {
@@ -350,19 +283,18 @@ static void set_slices(const struct governor *g, struct gov_guest *a)
     }
 }
 
-/* Others are worth holding for it. */
-static bool works(const struct gov_guest *a)
+static bool hardly_works(const struct gov_guest *a)
 {
     for (unsigned i = 0; i < a->s.ncpus; i++)
-        if (a->s.cpu[i].demand >= SCHED_LIGHT && !a->s.cpu[i].brief)
-            return true;
-    return false;
+        if (a->s.cpu[i].demand >= fmax(SCHED_LIGHT, a->s.cpu[i].nap_rate * SCHED_BRIEF))
+            return false;
+    return true;
 }
 
 /* Each time that a timer wakes somebody costs who runs there some us, whatever it may be entitled to. */
 static void set_pace(struct gov_guest *a)
 {
-    unsigned pace = !a->root->domain.contended ? 0 : works(a) ? PACE_HZ : PACE_BRIEF_HZ;
+    unsigned pace = !a->root->domain.contended ? 0 : hardly_works(a) ? PACE_BRIEF_HZ : PACE_HZ;
 
     if (pace != a->pace)
         a->ops->pace(a->vm, pace);
@@ -376,113 +308,6 @@ static void note(struct gov_guest *a, double dt)
     a->why[a->s.reason] += dt;
 }
 
-/* Who has halted or woken since the tick looked has told nobody if that was no news yet. */
-static uint32_t missed(const struct gov_guest *a)
-{
-    uint32_t poke = 0;
-
-    for (unsigned i = 0; i < a->s.ncpus && !a->unseen; i++) {
-        enum sched_now now = a->ops->now(a->vm, i);
-
-        if (now != a->s.cpu[i].now)
-            poke |= POKE_STIR | (now == NOW_ASLEEP ? POKE_FREE : 0);
-    }
-    return poke;
-}
-
-static unsigned busy_vcpus(const struct gov_guest *a)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < a->s.ncpus; i++)
-        n += a->reading[i].busy && takes_cpu(a, i);
-    return n;
-}
-
-static bool any_held(const struct gov_guest *a)
-{
-    for (unsigned i = 0; i < a->s.ncpus; i++)
-        if (a->reading[i].told == GOV_HOLD_SHARE)
-            return true;
-    return false;
-}
-
-/* A halt is news to who is held; a wake also if somebody runs who might have to be held for it. Else ticks for them
- * are not worth what they take from the guests. */
-static void find_news(struct governor *g, const struct gov_guest *root)
-{
-    bool held = false;
-    unsigned busy = 0;
-
-    for (struct gov_guest *a = g->guests; a; a = a->next) {
-        if (!a->live || a->root != root)
-            continue;
-        held |= any_held(a);
-        busy += busy_vcpus(a);
-    }
-    for (struct gov_guest *a = g->guests; a; a = a->next) {
-        bool counts = g->enforce && root->domain.contended && works(a), halts = a->halt_is_news, wakes = a->wake_is_news;
-
-        if (!a->live || a->root != root)
-            continue;
-        a->halt_is_news = counts && held;
-        a->wake_is_news = counts && (held || busy > busy_vcpus(a));
-        if (a->halt_is_news > halts || a->wake_is_news > wakes)
-            atomic_fetch_or(&g->poked, missed(a));
-    }
-}
-
-/* Some vCPU of it was found awake, or asleep, and may be otherwise before the next tick without a word. */
-static bool may_change_unseen(const struct gov_guest *a, enum sched_now was)
-{
-    double least = was == NOW_ASLEEP ? PEEK_DEMAND : SCHED_LIGHT;
-    bool any = false;
-
-    if (!a->live || !a->unseen || !(was == NOW_ASLEEP ? a->wake_is_news : a->halt_is_news))
-        return false;
-    for (unsigned i = 0; i < a->s.ncpus; i++)
-        any |= a->s.cpu[i].now == was && !a->reading[i].busy && a->s.cpu[i].demand >= least;
-    return any;
-}
-
-static bool has_changed(struct gov_guest *a, enum sched_now was)
-{
-    if (!may_change_unseen(a, was))
-        return false;
-    for (unsigned i = 0; i < a->s.ncpus; i++)
-        if (a->s.cpu[i].now == was && a->ops->now(a->vm, i) != was)
-            return true;
-    return false;
-}
-
-/* Whose halts nobody tells leave a CPU idle, and when they wake they wait for others to be held. */
-static void watch_unseen(struct governor *g)
-{
-    g->peeks = false;
-    for (struct gov_guest *a = g->guests; a; a = a->next) {
-        g->peeks |= may_change_unseen(a, NOW_ASLEEP);
-        if (!may_change_unseen(a, NOW_AWAKE))
-            continue;
-        for (unsigned c = 0; c < g->cpus; c++)
-            if (CPU_ISSET(c, &a->cpus))
-                idle_watch_arm(g->watch[c]);
-    }
-}
-
-/* Has one of them halted (it was awake), or woken? */
-static bool look_for_unseen(struct governor *g, enum sched_now was)
-{
-    bool any = false;
-
-    pthread_mutex_lock(&g->lock);
-    for (struct gov_guest *a = g->guests; a; a = a->next)
-        any |= has_changed(a, was);
-    if (!any && was == NOW_AWAKE && g->looks++ < LOOKS_MAX) /* not for ever: the CPU may be idle for another reason */
-        watch_unseen(g);
-    pthread_mutex_unlock(&g->lock);
-    return any;
-}
-
 static double step_domain(struct governor *g, struct gov_guest *root, double dt)
 {
     unsigned n = 0;
@@ -492,7 +317,7 @@ static double step_domain(struct governor *g, struct gov_guest *root, double dt)
         if (a->live && a->root == root)
             g->list[n++] = &a->s;
     root->domain.elsewhere = !g->enforce;
-    root->domain.brief = fmin(HOLD_TICKS * (double)g->cost_ns, BRIEF_MOST_NS) / 1e9;
+    root->domain.moment = fmin(HOLD_TICKS * (double)g->cost_ns, MOMENT_NS) / 1e9;
     step = sched_step(&root->domain, g->list, n, dt);
     for (struct gov_guest *a = g->guests; a; a = a->next)
         for (unsigned i = 0; i < a->s.ncpus && a->root == root; i++)
@@ -540,11 +365,10 @@ static double tick(struct governor *g)
         if (!is_root(r))
             continue;
         tell_domain(g, r);
-        find_news(g, r);
+        governor_find_news(g, r);
         name_heir(g, r);
     }
-    g->looks = 0;
-    watch_unseen(g);
+    governor_watch_unseen(g);
     return g->enforce ? step : 0.1;
 }
 
@@ -568,7 +392,7 @@ static void poke(struct governor *g, uint32_t bits)
 /* An idle CPU is news if one of ours has left it. */
 static uint32_t pokes(struct governor *g)
 {
-    if (atomic_fetch_and(&g->poked, ~(uint32_t)POKE_IDLE) & POKE_IDLE && look_for_unseen(g, NOW_AWAKE))
+    if (atomic_fetch_and(&g->poked, ~(uint32_t)POKE_IDLE) & POKE_IDLE && governor_looks(g, NOW_AWAKE))
         atomic_fetch_or(&g->poked, POKE_STIR | POKE_FREE);
     return g->poked;
 }
@@ -608,7 +432,7 @@ static void sleep_for(struct governor *g, double step)
         peek = g->peeks && !(poked & POKE_STIR) ? clock_mono_ns() + PEEK_NS : UINT64_MAX;
         if (peek >= at)
             over = !wait_poke(g, poked, at);
-        else if (!wait_poke(g, poked, peek) && look_for_unseen(g, NOW_ASLEEP))
+        else if (!wait_poke(g, poked, peek) && governor_looks(g, NOW_ASLEEP))
             atomic_fetch_or(&g->poked, POKE_STIR);
     }
 }

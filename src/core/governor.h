@@ -6,8 +6,8 @@
  * vCPUs of the others, and puts those that run on a host CPU each: the kernel's own balancing is
  * slower than our slices, so two would share a CPU while another had nothing to do. It ticks in
  * milliseconds while shares or caps bind, some ten times a second while nothing does, not at all
- * without guests that have been started; and at once when a guest that is part of it halts while others are held, or wakes while
- * others might have to be.
+ * without guests that have been started; and at once when a guest that is part of it halts while others are held, or
+ * wakes while others might have to be.
  *
  * Threads: main adds, removes, sets and reads; the VM's job thread begins, pauses and ends. The
  * functions of `gov_ops` are called on the governor's thread, and by the other functions here on their
@@ -40,7 +40,7 @@ struct gov_ops {
     _Atomic uint32_t *(*let_run)(void *vm, unsigned cpu);
     enum sched_now (*now)(void *vm, unsigned cpu);
     uint32_t (*sleep)(void *vm, unsigned cpu); /* 0: its thread may be using a CPU; else the number of this sleep */
-    uint32_t (*naps)(void *vm, unsigned cpu); /* how often it was seen to go to sleep until `now`, modulo 2^32 */
+    uint32_t (*naps)(void *vm, unsigned cpu); /* how often it was seen to go to sleep, as of the last `now`; modulo 2^32 */
     bool (*tells)(void *vm); /* it calls governor_stir and governor_halts */
     int (*where)(void *vm, unsigned cpu); /* the host CPU that it is on or was last; negative: not known */
     void (*place)(void *vm, unsigned cpu, const cpu_set_t *set); /* its thread may run there only */

@@ -20,6 +20,7 @@
 #define CREDIT_MAX 0.250   /* more than that is a host that does not follow us */
 #define CAP_SLICE 0.006    /* what a capped guest runs at once, at most */
 #define ROOM_MIN 0.1
+#define BRIEF_PART 0.5     /* of a CPU: what the kernel gives who wakes beside another */
 #define SUPPLY_MIN 0.02
 
 static double fade(double old, double now, double dt, double over)
@@ -59,6 +60,12 @@ static void measure_cpu(struct sched_cpu *c, double dt)
     c->nap_rate = fade(c->nap_rate, c->naps / dt, dt, DEMAND_FADE);
 }
 
+/* Who is owed is worth holding others for. */
+static bool is_brief(const struct sched_domain *d, const struct sched_vm *v, const struct sched_cpu *c)
+{
+    return c->demand < least(BRIEF_PART, c->nap_rate * fmax(d->moment, SCHED_BRIEF)) && v->credit < OVERDRAFT;
+}
+
 /* What was measured becomes demand; a vCPU that was held could not show any, and what a guest
  * wanted before a pause is the best guess for what it wants after. */
 static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned n, double dt)
@@ -76,7 +83,7 @@ static void measure(struct sched_domain *d, struct sched_vm *const *vm, unsigned
             if (!c->hold && !v->paused)
                 measure_cpu(c, dt - c->held);
             c->demand = fmax(0, least(c->demand, 1));
-            c->brief = c->demand < c->nap_rate * fmax(d->brief, SCHED_BRIEF);
+            c->brief = is_brief(d, v, c);
             c->turn = fade(c->turn, 0, dt, TURN_FADE) + c->used;
             want += v->paused ? 0 : would_use(v, c);
             waited += c->hold || (d->elsewhere && v->cap > 0) ? 0 : c->waited;
@@ -262,7 +269,13 @@ static void hold_all(struct sched_vm *v, bool hold)
         v->cpu[i].hold = hold;
 }
 
-/* The part of a CPU that it takes from others. */
+/* What is left beside those that are brief: always a place, if there was one, for nobody is told when they halt. */
+static double beside(double room, double brief)
+{
+    return fmax(room - brief, least(room, 2 * ROOM_MIN));
+}
+
+/* The places that are not for others. */
 static double wants_now(const struct sched_cpu *c)
 {
     if (!sched_wants(c))
@@ -270,7 +283,7 @@ static double wants_now(const struct sched_cpu *c)
     return c->now == NOW_AWAKE && !c->brief ? 1 : c->demand;
 }
 
-/* Admits `m` of its vCPUs that want to run, those that had least of late. */
+/* Admits `m` of its vCPUs that want to run, those that had least of late; then those that are brief, too. */
 static void admit_some(struct sched_vm *v, unsigned m)
 {
     for (unsigned i = 0; i < v->ncpus; i++) {
@@ -278,20 +291,18 @@ static void admit_some(struct sched_vm *v, unsigned m)
         unsigned before = 0;
 
         for (unsigned k = 0; m && k < v->ncpus; k++)
-            before += sched_wants(&v->cpu[k]) &&
+            before += sched_wants(&v->cpu[k]) && !v->cpu[k].brief &&
                       (v->cpu[k].turn < c->turn || (v->cpu[k].turn == c->turn && k < i));
-        v->cpu[i].hold = sched_wants(c) && before >= m;
+        v->cpu[i].hold = sched_wants(c) && !(m && c->brief) && before >= m;
     }
 }
 
 /* Returns the room that is left. */
 static double admit(struct sched_vm *v, double room)
 {
-    double want = 0;
+    double want = 0, brief = 0;
     unsigned m;
 
-    for (unsigned i = 0; i < v->ncpus; i++)
-        want += wants_now(&v->cpu[i]);
     if (room < ROOM_MIN) {
         if (v->credit < -4 * OVERDRAFT)
             hold_all(v, true);
@@ -299,6 +310,13 @@ static double admit(struct sched_vm *v, double room)
             admit_some(v, 0);
         return room;
     }
+    for (unsigned i = 0; i < v->ncpus; i++) {
+        const double takes = wants_now(&v->cpu[i]);
+
+        want += v->cpu[i].brief ? 0 : takes;
+        brief += v->cpu[i].brief ? takes : 0;
+    }
+    room = beside(room, brief);
     if (want <= room + ROOM_MIN) {
         hold_all(v, false);
         return room - want;
@@ -313,15 +331,17 @@ static bool goes_first(const struct sched_vm *v)
     return !v->bound && v->credit >= -OVERDRAFT;
 }
 
-/* The places that a light guest takes. */
-static double place_of(const struct sched_domain *d, const struct sched_vm *v)
+/* The places that a light guest takes; `brief`: those of its vCPUs that are, also while they sleep, are added. */
+static double place_of(const struct sched_domain *d, const struct sched_vm *v, double *brief)
 {
     double sum = 0;
 
     if (!halts_are_seen(v))
         return v->lack > OWED ? fmax(v->want, 1) : least(v->want, v->limit / d->supply);
-    for (unsigned i = 0; i < v->ncpus; i++)
-        sum += v->cpu[i].brief ? v->cpu[i].demand : wants_now(&v->cpu[i]);
+    for (unsigned i = 0; i < v->ncpus; i++) {
+        *brief += v->cpu[i].brief ? v->cpu[i].demand : 0;
+        sum += v->cpu[i].brief ? 0 : wants_now(&v->cpu[i]);
+    }
     return sum;
 }
 
@@ -329,7 +349,7 @@ static double place_of(const struct sched_domain *d, const struct sched_vm *v)
  * as there are CPUs, however busy the host is, for it gives to each that wants to run. */
 static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigned n)
 {
-    double room = d->cpus, step = SLICE_MAX, last = INFINITY;
+    double room = d->cpus, brief = 0, step = SLICE_MAX, last = INFINITY;
     const struct sched_vm *last_vm = NULL;
 
     for (unsigned k = 0; k < n; k++) {
@@ -338,9 +358,10 @@ static double choose(struct sched_domain *d, struct sched_vm *const *vm, unsigne
         if (v->paused || v->capped || !goes_first(v))
             continue;
         hold_all(v, false);
-        room -= place_of(d, v);
+        room -= place_of(d, v, &brief);
         step = v->lack > OWED ? STEP_MIN : step;
     }
+    room = beside(room, brief);
     for (;;) {
         struct sched_vm *next = NULL;
 

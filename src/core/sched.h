@@ -11,9 +11,9 @@
  * nothing in the ratio, and a slice that was too long is made up for by a longer wait, also at
  * 1000:1. Who wants less than it is entitled to banks nothing.
  * Those who are owed most run; the others are held. Who is known to sleep takes no place: so if
- * the caller steps whenever somebody halts while others are held, or wakes while others run, no place is ever empty
- * while another wants it, and who wakes within its part has one at once. Who sleeps again soon is not worth that
- * (`brief`): it takes the part of a place that it uses, and the kernel sees to it. Where that cannot be known, the mean of what a
+ * the caller steps whenever somebody halts while others are held, or wakes beside those that hardly ever halt, no
+ * place is empty for long while another wants it, and who wakes within its part has one at once. Who sleeps again soon
+ * and wants no more than the kernel gives it anyway is not worth that (`brief`): it takes a part of a place. Where that cannot be known, the mean of what a
  * guest wanted stands for what it wants now. Only the last one admitted may have some of
  * its vCPUs held, in turns, else two CPUs could not be divided 1:1 among a guest with two vCPUs
  * and one with one.
@@ -79,7 +79,7 @@ struct sched_vm {
 
 struct sched_domain {
     double cpus;     /* host CPUs that it may use */
-    double brief;    /* as SCHED_BRIEF where holding costs more; or 0 */
+    double moment;   /* as SCHED_BRIEF where holding costs more; or 0 */
     bool elsewhere;  /* something else holds guests: who is capped waits for its cap */
     /* state */
     double used, wanted;

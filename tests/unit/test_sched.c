@@ -30,6 +30,8 @@ struct machine {
     unsigned n, steps;
     bool seen; /* a step at once when somebody halts or wakes who is not brief */
     struct sched_vm *sleeper; /* sleeps around each step */
+    struct sched_cpu *busy;   /* never sleeps */
+    double shift;             /* seconds from the awakening of one vCPU of a guest to that of the one before */
 };
 
 static void add(struct machine *m, double weight, unsigned ncpus, double duty)
@@ -52,11 +54,11 @@ static struct machine *machine(double cpus)
     return m;
 }
 
-static bool wants(const struct machine *m, unsigned k)
+static bool wants(const struct machine *m, unsigned k, unsigned i)
 {
     if (m->sleeper == &m->vm[k] && (m->due - m->now < 0.0004))
         return false;
-    return fmod(m->now, m->period) < m->duty[k] * m->period;
+    return m->busy == &m->cpu[k][i] || fmod(m->now + i * m->shift, m->period) < m->duty[k] * m->period;
 }
 
 /* One quantum of a kernel that gives each runnable thread the same, one CPU at most. */
@@ -65,17 +67,19 @@ static void run(struct machine *m)
     double threads = m->foreign, part, wanted = 0;
 
     for (unsigned k = 0; k < m->n; k++)
-        for (unsigned i = 0; i < m->vm[k].ncpus && wants(m, k); i++) {
+        for (unsigned i = 0; i < m->vm[k].ncpus; i++) {
+            if (!wants(m, k, i))
+                continue;
             threads += !m->cpu[k][i].hold;
             wanted += !m->vm[k].capped;
         }
     part = threads > m->d.cpus ? m->d.cpus / threads : 1;
     m->idle += fmin(fmax(m->d.cpus - threads * part, 0), fmax(wanted - threads + m->foreign, 0)) * QUANTUM;
     for (unsigned k = 0; k < m->n; k++)
-        for (unsigned i = 0; i < m->vm[k].ncpus && wants(m, k); i++) {
+        for (unsigned i = 0; i < m->vm[k].ncpus; i++) {
             struct sched_cpu *c = &m->cpu[k][i];
 
-            if (c->hold)
+            if (c->hold || !wants(m, k, i))
                 continue;
             c->used += part * QUANTUM;
             c->waited += (1 - part) * QUANTUM;
@@ -92,7 +96,7 @@ static bool tell_now(struct machine *m)
     for (unsigned k = 0; k < m->n && m->seen; k++)
         for (unsigned i = 0; i < m->vm[k].ncpus; i++) {
             struct sched_cpu *c = &m->cpu[k][i];
-            enum sched_now now = wants(m, k) ? NOW_AWAKE : NOW_ASLEEP;
+            enum sched_now now = wants(m, k, i) ? NOW_AWAKE : NOW_ASLEEP;
 
             changed |= c->now != now && !c->brief;
             c->naps += c->now == NOW_AWAKE && now == NOW_ASLEEP;
@@ -238,15 +242,15 @@ static void a_half_busy_guest_gets_what_it_asks_and_leaves_the_rest(void **state
 }
 
 /* In how many of 200 steps of 2 ms the busy one is held, beside one that is always seen awake, uses so much in each and
- * sleeps `naps` times, where holding somebody is not worth it for who is awake for less than `brief`. */
-static unsigned held_beside(double used, unsigned naps, double brief)
+ * sleeps `naps` times, where holding somebody is not worth it for who is awake for less than `moment`. */
+static unsigned held_beside(double used, unsigned naps, double moment)
 {
     struct machine *m = machine(1);
     unsigned held = 0;
 
     add(m, 100, 1, 1);
     add(m, 100, 1, 1);
-    m->d.brief = brief;
+    m->d.moment = moment;
     for (unsigned i = 0; i < 300; i++) {
         m->cpu[0][0].used = 0.0018;
         m->cpu[1][0].used = used;
@@ -284,7 +288,7 @@ static void nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part(voi
     (void)state;
     m->seen = true;
     m->period = 0.002;
-    m->d.brief = 0.001;
+    m->d.moment = 0.001;
     add(m, 100, 1, 1);
     add(m, 100, 1, 1);
     add(m, 40, 1, 0.45);
@@ -295,6 +299,46 @@ static void nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part(voi
     assert_near(m->got[2] / 5, 1.0 / 6, 0.005);
     assert_near(m->got[0] / m->got[1], 1, 0.01);
     free(m);
+}
+
+static void who_wakes_often_and_wants_much_has_it(void **state)
+{
+    struct machine *m = machine(1);
+
+    (void)state;
+    m->seen = true;
+    m->period = 0.001;
+    m->d.moment = 0.001;
+    add(m, 1200, 1, 0.8);
+    add(m, 100, 1, 1);
+    settle(m);
+    simulate(m, 5);
+    assert_true(m->got[0] / 5 > 0.97 * 0.8);
+    assert_near(m->got[0] + m->got[1], 5, 0.01 * 5);
+    free(m);
+}
+
+/* They wake by turns, or all at once beside one of the same guest that never sleeps. */
+static void brief_vcpus_of_one_guest_leave_no_place_empty(void **state)
+{
+    (void)state;
+    for (unsigned busy = 0; busy <= 1; busy++) {
+        struct machine *m = machine(1);
+
+        m->seen = true;
+        m->period = 0.002;
+        m->shift = busy ? 0 : m->period / 3;
+        m->d.moment = 0.001;
+        add(m, 100, 1, 1);
+        add(m, 100, 3 + busy, 0.4);
+        m->busy = busy ? &m->cpu[1][0] : NULL;
+        settle(m);
+        simulate(m, 5);
+        assert_true(m->cpu[1][1].brief);
+        assert_true(m->idle < 0.01 * 5);
+        assert_near(m->got[1] / 5, 0.5, 0.02);
+        free(m);
+    }
 }
 
 /* It wakes for a tenth of the time, and waits twice as long each time for what runs there. */
@@ -565,6 +609,8 @@ int main(void)
         cmocka_unit_test(nobody_is_held_for_who_wakes_for_a_moment_only),
         cmocka_unit_test(where_holding_costs_more_a_moment_is_longer),
         cmocka_unit_test(nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part),
+        cmocka_unit_test(who_wakes_often_and_wants_much_has_it),
+        cmocka_unit_test(brief_vcpus_of_one_guest_leave_no_place_empty),
         cmocka_unit_test(waiting_to_be_woken_is_no_demand),
         cmocka_unit_test(what_somebody_is_told_late_is_no_time_of_his_own),
         cmocka_unit_test(each_that_runs_has_a_cpu_where_no_other_is),
