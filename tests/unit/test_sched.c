@@ -280,15 +280,23 @@ static void where_holding_costs_more_a_moment_is_longer(void **state)
     assert_int_equal(held_beside(0.0002, 1, 0.0001), 0); /* never less than SCHED_BRIEF */
 }
 
-/* Nobody steps when it halts. */
-static void nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part(void **state)
+/* One CPU where holding somebody is not worth it for who is awake for less than 1 ms. */
+static struct machine *napping_machine(double period)
 {
     struct machine *m = machine(1);
 
-    (void)state;
     m->seen = true;
-    m->period = 0.002;
+    m->period = period;
     m->d.moment = 0.001;
+    return m;
+}
+
+/* Nobody steps when it halts. */
+static void nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part(void **state)
+{
+    struct machine *m = napping_machine(0.002);
+
+    (void)state;
     add(m, 100, 1, 1);
     add(m, 100, 1, 1);
     add(m, 40, 1, 0.45);
@@ -303,12 +311,9 @@ static void nothing_is_lost_beside_a_brief_one_that_wants_more_than_its_part(voi
 
 static void who_wakes_often_and_wants_much_has_it(void **state)
 {
-    struct machine *m = machine(1);
+    struct machine *m = napping_machine(0.001);
 
     (void)state;
-    m->seen = true;
-    m->period = 0.001;
-    m->d.moment = 0.001;
     add(m, 1200, 1, 0.8);
     add(m, 100, 1, 1);
     settle(m);
@@ -323,12 +328,9 @@ static void brief_vcpus_of_one_guest_leave_no_place_empty(void **state)
 {
     (void)state;
     for (unsigned busy = 0; busy <= 1; busy++) {
-        struct machine *m = machine(1);
+        struct machine *m = napping_machine(0.002);
 
-        m->seen = true;
-        m->period = 0.002;
         m->shift = busy ? 0 : m->period / 3;
-        m->d.moment = 0.001;
         add(m, 100, 1, 1);
         add(m, 100, 3 + busy, 0.4);
         m->busy = busy ? &m->cpu[1][0] : NULL;
